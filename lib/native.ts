@@ -1,0 +1,172 @@
+/**
+ * The contract of the C++ addon, kept by hand. Only `lib/binding.ts` loads what is described here.
+ *
+ * Conventions: PCM is mono Float32Array; times are frames of 10 ms (100 a second) or seconds where
+ * said; tokens are Int32Array. Every promise settles off the addon's inference thread, and a
+ * rejection is an Error whose `code` is one of `NativeErrorCode`.
+ */
+
+/** Codes that errors from the addon carry; `lib/binding.ts` maps them to the classes of errors.ts. */
+export type NativeErrorCode =
+  | 'INVALID_ARGUMENT'
+  | 'CHECKPOINT_CORRUPT'
+  | 'MODEL_NOT_FOUND'
+  | 'MODEL_INVALID'
+  | 'MODEL_UNSUPPORTED'
+  | 'DEVICE_UNAVAILABLE'
+  | 'OUT_OF_MEMORY'
+  | 'QUEUE_FULL'
+  | 'DISPOSED'
+  | 'CANCELLED'
+  | 'NATIVE_FAILURE';
+
+/** Cancels the calls it was given to: a running one stops within a decoder step or encoder layer. */
+export interface Cancellation {
+  cancel(): void;
+}
+
+export interface BuildInfo {
+  /** torch's version, for example "2.11.0". */
+  torch: string;
+  /** Names of devices that can be used now: "cpu", "cuda:0", ... */
+  devices: { name: string; description: string; memoryBytes: number }[];
+  cpu: {
+    model: string;
+    cores: number;
+    /** Those of avx2, avx512, avx512_vnni, avx512_bf16, amx_bf16, amx_int8 that the CPU has. */
+    features: string[];
+    /** The type that `dtype: 'auto'` takes on the CPU. */
+    dtype: 'float32' | 'bfloat16';
+  };
+}
+
+export interface WhisperGeometry {
+  mels: number;
+  /** Encoder positions in a window: 1500 for 30 s. */
+  audioContext: number;
+  /** Decoder positions: 448. */
+  textContext: number;
+  width: number;
+  heads: number;
+  encoderLayers: number;
+  decoderLayers: number;
+  vocabulary: number;
+}
+
+export interface WhisperLoadOptions {
+  /** "cpu", "cuda", "cuda:1". */
+  device: string;
+  /** "auto" takes the fastest type that the device computes well. */
+  dtype: 'auto' | 'float32' | 'bfloat16' | 'float16';
+  /** Threads of the CPU engine; 0 takes one for each core. */
+  threads: number;
+  /** Sequences decoded at once. */
+  maxBatch: number;
+  /** Requests that may wait; one more is refused with QUEUE_FULL. */
+  maxQueue: number;
+}
+
+/** Log-mel features of a whole recording: [mels, frames], normalised by the recording's maximum. */
+export interface LogMel {
+  readonly mels: number;
+  /** Frames of content, 100 a second; the 30 s of padding behind them are not counted. */
+  readonly frames: number;
+  dispose(): void;
+}
+
+/** The encoder's output for one window, as the decoder's cross-attention reads it. */
+export interface EncodedWindow {
+  dispose(): void;
+}
+
+export interface DecodeRequest {
+  /** All tokens before the first sampled one, start-of-transcript among them. */
+  prompt: Int32Array;
+  /** Where start-of-transcript stands in `prompt`: the no-speech probability is read there. */
+  startOfTranscript: number;
+  /** Where the sampled text begins, at most prompt.length: less when the prompt ends in a prefix. */
+  sampleBegin: number;
+  maxTokens: number;
+  /** 0 takes the most probable token. */
+  temperature: number;
+  /** Rows sampled at once from the same window; the one with the best mean log-probability wins. */
+  bestOf: number;
+  /** Seed of the sampling, an integer below 2^53. */
+  seed: number;
+  /** Tokens never sampled. */
+  suppress: Int32Array;
+  /** Tokens not sampled first (blank and end of text). */
+  suppressFirst: Int32Array;
+  endOfText: number;
+  /** -1 where the vocabulary has none. */
+  noSpeech: number;
+  /** The timestamp rules, or null to decode without timestamps. */
+  timestamps: {
+    /** Token of 0.00 s. */
+    begin: number;
+    /** Token that switches timestamps off; never sampled. */
+    none: number;
+    /** Greatest index (of 20 ms) of the first timestamp; -1 for no limit. */
+    maxInitial: number;
+  } | null;
+}
+
+export interface DecodeResult {
+  /** What was sampled (with the prefix before it, if any), without end of text. */
+  tokens: Int32Array;
+  /** Sum of log-probabilities, end of text counted, divided by tokens.length + 1. */
+  averageLogProbability: number;
+  noSpeechProbability: number;
+}
+
+export interface WhisperModel {
+  readonly geometry: WhisperGeometry;
+  /** Where the weights are and in which type: device "cpu", dtype "bfloat16". */
+  readonly placement: { device: string; dtype: string; weightBytes: number };
+  /** 16 kHz mono PCM to features. NaN or infinite samples are refused. */
+  logMel(pcm: Float32Array, cancellation?: Cancellation): Promise<LogMel>;
+  /** Encodes `frames` frames (at most 3000) from `start`, zero-padded to a window. */
+  encode(
+    features: LogMel,
+    start: number,
+    frames: number,
+    cancellation?: Cancellation,
+  ): Promise<EncodedWindow>;
+  /** Probability of each of `languages` (tokens), given the start-of-transcript token. */
+  detectLanguage(
+    window: EncodedWindow,
+    startOfTranscript: number,
+    languages: Int32Array,
+    cancellation?: Cancellation,
+  ): Promise<Float32Array>;
+  decode(
+    window: EncodedWindow,
+    request: DecodeRequest,
+    cancellation?: Cancellation,
+  ): Promise<DecodeResult>;
+  /** Cancels what runs and waits, then frees the model. Later calls reject with DISPOSED. */
+  dispose(): Promise<void>;
+}
+
+export interface NativeModule {
+  info(): BuildInfo;
+  Cancellation: new () => Cancellation;
+  /** Band-limited resampling (windowed sinc, Hann) of mono PCM; rates in hertz. */
+  resample(pcm: Float32Array, from: number, to: number): Promise<Float32Array>;
+  /** Loads Whisper from a Hugging Face or CTranslate2 folder; `progress` gets 0 to 1. */
+  loadWhisper(
+    folder: string,
+    options: WhisperLoadOptions,
+    progress?: (fraction: number) => void,
+    cancellation?: Cancellation,
+  ): Promise<WhisperModel>;
+}
+
+/** The loader addon: opens libtorch before the main addon is loaded. */
+export interface LoaderModule {
+  /**
+   * Opens the libraries in order, globally, and returns libtorch's ABI version as 64-bit hex
+   * digits ("020b000000000000"), or throws with the dynamic linker's message.
+   */
+  open(libraries: string[]): string;
+}

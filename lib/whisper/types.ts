@@ -1,0 +1,95 @@
+/** Options and results of Whisper. Times are seconds. Defaults are in `defaults.ts`. */
+
+export interface WhisperOptions {
+  /** "cpu" (default), "cuda" or "cuda:N". */
+  device?: string;
+  /** "auto" (default) takes the fastest type the device computes well. */
+  dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16';
+  /** CPU threads; default one for each core. */
+  threads?: number;
+  /** Windows decoded at once, from however many callers; default 8. */
+  maxBatch?: number;
+  /** Calls that may wait for the engine; one more is refused with QUEUE_FULL. Default 256. */
+  maxQueue?: number;
+  signal?: AbortSignal;
+  /** Gets the fraction of the weights that is loaded, 0 to 1. */
+  onProgress?: (fraction: number) => void;
+}
+
+export interface TranscribeOptions {
+  /** Code or English name ("de", "german"); detected from the first window where absent. */
+  language?: string;
+  /** "transcribe" (default), or "translate" into English. */
+  task?: 'transcribe' | 'translate';
+  /** One temperature, or those to fall back to in turn. Default 0, 0.2, ... 1. */
+  temperature?: number | readonly number[];
+  /** Samples to choose from where the temperature is above 0. Default 5. */
+  bestOf?: number;
+  /** Above it (text length over zlib length) the next temperature is tried. Default 2.4; null: off. */
+  compressionRatioThreshold?: number | null;
+  /** Below this mean log-probability the next temperature is tried. Default -1; null: off. */
+  logProbThreshold?: number | null;
+  /** Above it a window with a low log-probability counts as silence. Default 0.6; null: off. */
+  noSpeechThreshold?: number | null;
+  /** Prompt each window with the text before it. Default true. */
+  conditionOnPreviousText?: boolean;
+  /** Text to prompt the first window with. */
+  initialPrompt?: string;
+  /** Prompt every window with `initialPrompt`, not only the first. Default false. */
+  carryInitialPrompt?: boolean;
+  /** Token ids never sampled; -1 stands for the non-speech set. Default [-1]. */
+  suppressTokens?: readonly number[];
+  /** Keep a window from starting with a blank. Default true. */
+  suppressBlank?: boolean;
+  /** The first timestamp of a window is at most this. Default 1; null: no limit. */
+  maxInitialTimestamp?: number | null;
+  /** Text alone, each window one segment. Default false. */
+  withoutTimestamps?: boolean;
+  /** Tokens sampled in a window at most. Default half of the text context (224). */
+  sampleLength?: number;
+  /** Seed of the sampling at temperatures above 0. Default 0. */
+  seed?: number;
+  signal?: AbortSignal;
+  onProgress?: (progress: TranscribeProgress) => void;
+}
+
+export interface TranscribeProgress {
+  /** Seconds of audio behind us. */
+  position: number;
+  /** Seconds of audio in all. */
+  duration: number;
+}
+
+export interface Segment {
+  id: number;
+  /** Frame (10 ms) at which the segment's window starts. */
+  seek: number;
+  start: number;
+  end: number;
+  text: string;
+  tokens: number[];
+  temperature: number;
+  avgLogProb: number;
+  compressionRatio: number;
+  noSpeechProb: number;
+}
+
+export interface Transcript {
+  text: string;
+  segments: Segment[];
+  /** Code of the language that was given or detected. */
+  language: string;
+  /** Probability of the detected language; absent where it was given. */
+  languageProbability?: number;
+  /** Seconds of audio. */
+  duration: number;
+}
+
+/**
+ * A path, encoded bytes of any format, or mono samples. URLs are not fetched here: that is the
+ * caller's decision.
+ */
+export type AudioSource =
+  | string
+  | Uint8Array
+  | { samples: Float32Array; sampleRate: number };
