@@ -38,6 +38,8 @@ export type ErrorCode =
   | 'DOWNLOAD_TIMEOUT'
   | 'URL_FORBIDDEN'
   | 'CHECKSUM_MISMATCH'
+  /** Too little space for what is to be written. */
+  | 'DISK_FULL'
   /* Jobs. */
   | 'JOB_INVALID'
   | 'JOB_FAILED';
