@@ -42,7 +42,14 @@ export type ErrorCode =
   | 'DISK_FULL'
   /* Jobs. */
   | 'JOB_INVALID'
-  | 'JOB_FAILED';
+  | 'JOB_FAILED'
+  /** Stopped by the platform (cancelled, expired), or cut off by the end of the worker. */
+  | 'JOB_STOPPED'
+  | 'JOB_ABORTED'
+  /** What a handler returned: has no JSON form, is over the limit, was refused by the platform. */
+  | 'RESULT_INVALID'
+  | 'RESULT_TOO_LARGE'
+  | 'RESULT_REFUSED';
 
 /** Base of all voxpod errors. */
 export class VoxpodError extends Error {
