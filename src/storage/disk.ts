@@ -1,0 +1,52 @@
+/** Free space, asked before anything of size is written. */
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DownloadError } from '../../lib/errors.js';
+
+/** Left free beside what is written, so that logs and small files of others still fit. */
+const HEADROOM_BYTES = 64 * 1024 * 1024;
+
+/** Bytes that an unprivileged process may still write under `path`, which need not exist yet. */
+export async function freeBytes(path: string): Promise<number> {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      const { bavail, bsize } = await statfs(at);
+      return bavail * bsize;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(at) === at) throw error;
+    }
+  }
+}
+
+/** Throws DISK_FULL unless `bytes` (and some headroom) fit under `folder`. */
+export async function requireSpace(folder: string, bytes: number, what: string): Promise<void> {
+  const free = await freeBytes(folder);
+  if (free >= bytes + HEADROOM_BYTES) return;
+  throw new DownloadError(
+    'DISK_FULL',
+    `${what} needs ${formatBytes(bytes)} and ${formatBytes(HEADROOM_BYTES)} to spare, but ${folder} has ${formatBytes(free)} free. Free some space, or set VOXPOD_CACHE to a folder on a larger disk.`,
+  );
+}
+
+/** Turns the system's ENOSPC and EDQUOT into DISK_FULL; anything else is returned as it is. */
+export function explainDiskError(error: unknown, folder: string): unknown {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new DownloadError(
+    'DISK_FULL',
+    `No space left for writing in ${folder}. Free some space, or set VOXPOD_CACHE to a folder on a larger disk.`,
+    { cause: error },
+  );
+}
+
+/** "145.2 MB", in powers of 1000 as disks are sold. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? String(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
