@@ -1,5 +1,6 @@
 /** Models that have a name, and the reading of names. Nothing here touches disk or network. */
 import { ModelError } from '../../lib/errors.js';
+import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
 
 export interface CatalogueEntry {
@@ -128,12 +129,14 @@ export function parseModelName(name: string): ModelReference {
   if (repository !== undefined && !/\.\.|--/.test(name) && name.length <= 200) {
     return { name: repository, repository, revision: match?.[2] ?? 'main' };
   }
-  const near = nearestNames(name);
+  const bare = name
+    .toLowerCase()
+    .slice(0, 60)
+    .replace(/^whisper-/, '');
   throw new ModelError(
     'MODEL_UNKNOWN',
-    `There is no model ${JSON.stringify(name.slice(0, 200))}. ${
-      near.length > 0 ? `Did you mean ${near.join(' or ')}? ` : ''
-    }Known names: ${modelNames().join(', ')}; else give a repository of the Hugging Face hub (org/name) or a folder.`,
+    `There is no model ${JSON.stringify(name.slice(0, 200))}.${didYouMean(nearest(bare, modelNames()))} ` +
+      `Known names: ${modelNames().join(', ')}; else give a repository of the Hugging Face hub (org/name) or a folder.`,
   );
 }
 
@@ -143,32 +146,4 @@ function openai(name: string, megabytes: number): CatalogueEntry {
 
 function distil(name: string, megabytes: number): CatalogueEntry {
   return { name, repository: `distil-whisper/${name}`, bytes: megabytes * MB };
-}
-
-function nearestNames(name: string): string[] {
-  const bare = name
-    .toLowerCase()
-    .slice(0, 60)
-    .replace(/^whisper-/, '');
-  const scored = modelNames().map((known) => ({ known, distance: editDistance(bare, known) }));
-  const limit = Math.max(1, Math.floor(bare.length / 3));
-  return scored
-    .filter(({ distance }) => distance <= limit)
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ known }) => known);
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -3,13 +3,24 @@
  *   models--org--name/blobs/<digest>, snapshots/<commit>/<file> -> blobs, refs/<revision>
  */
 import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { SourceListing } from '../storage/source.js';
 import { publishFile, publishFolder, removeFolder, syncPath } from '../storage/publish.js';
 import { missingFiles } from './files.js';
 
 /** Name of the record voxpod adds to a snapshot: what it holds and where it came from. */
 export const MANIFEST = 'voxpod.json';
+
+/**
+ * Caches that other tools fill: read, never written. HF_HUB_CACHE, else HF_HOME/hub or its default,
+ * and RunPod's model cache on a network volume.
+ */
+export function foreignCaches(env: NodeJS.ProcessEnv): string[] {
+  const user = env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  const own = env['HF_HUB_CACHE'] || join(env['HF_HOME'] || join(user, 'huggingface'), 'hub');
+  return [resolve(own), '/runpod-volume/huggingface-cache/hub'];
+}
 
 /** "models--org--name". */
 export function repositoryFolder(repository: string): string {

@@ -1,9 +1,9 @@
 /** Answers "give me this model's folder": from the disk if it is there, else fetched once. */
 import { mkdir, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
+import { cacheRoot } from '../../lib/cache_root.js';
 import { messageOf, ModelError, VoxpodError, type ErrorCode } from '../../lib/errors.js';
 import type { Logger } from '../log.js';
-import { cacheDirectory, foreignHubCaches } from '../storage/cache_directory.js';
 import { claimFolder } from '../storage/claim.js';
 import { explainDiskError, formatBytes, requireSpace } from '../storage/disk.js';
 import { HubSource, type HubOptions } from '../storage/hub.js';
@@ -12,7 +12,13 @@ import { incompleteFolder, removeFolder, removeLeftovers } from '../storage/publ
 import type { FetchContext, Source, SourceFile } from '../storage/source.js';
 import { parseModelName, type ModelReference } from './catalogue.js';
 import { filesToFetch, missingFrom } from './files.js';
-import { findSnapshot, hasBlob, publishSnapshot, repositoryFolder } from './hub_cache.js';
+import {
+  findSnapshot,
+  foreignCaches,
+  hasBlob,
+  publishSnapshot,
+  repositoryFolder,
+} from './hub_cache.js';
 import { SharedTasks } from './shared_tasks.js';
 
 export interface ModelStoreOptions {
@@ -60,8 +66,8 @@ export class ModelStore {
 
   constructor(options: ModelStoreOptions = {}) {
     const env = options.env ?? process.env;
-    this.root = join(options.cacheDirectory ?? cacheDirectory(env), 'models');
-    this.#foreign = foreignHubCaches(env).filter((path) => path !== this.root);
+    this.root = join(options.cacheDirectory ?? cacheRoot(env), 'models');
+    this.#foreign = foreignCaches(env).filter((path) => path !== this.root);
     const endpoint = env['HF_ENDPOINT'];
     this.#hub = { ...(endpoint ? { endpoint } : {}), token: env['HF_TOKEN'], ...options.hub };
     this.#offline =
@@ -205,9 +211,9 @@ export class ModelStore {
       const { digest, size } = file;
       if (!(await hasBlob(this.root, listing.repository, digest.hex, size))) files.push(file);
     }
-    const needed = files.reduce((sum, { size }) => sum + size, listing.scratchBytes);
-    await this.#requireSpace(staging, needed, model.name);
-    this.#log?.info(`${model.name}: fetching ${formatBytes(needed)} from ${source.description}`);
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    await this.#requireSpace(staging, bytes + listing.scratchBytes, model.name);
+    this.#log?.info(`${model.name}: fetching ${formatBytes(bytes)} from ${source.description}`);
     await source.fetch({ ...listing, files }, staging, context);
     context.signal.throwIfAborted();
     try {

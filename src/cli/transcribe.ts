@@ -1,0 +1,275 @@
+/** voxpod transcribe: speech in files to text. */
+import { mkdir } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { messageOf, VoxpodError } from '../../lib/errors.js';
+import {
+  formatTranscript,
+  languageCode,
+  Whisper,
+  type Transcript,
+  type TranscribeOptions,
+  type WhisperOptions,
+} from '../../lib/index.js';
+import { ModelStore } from '../models/store.js';
+import { publishFile } from '../storage/publish.js';
+import { ProgressBar } from './progress.js';
+
+const FORMATS = ['text', 'json', 'srt', 'vtt', 'tsv'] as const;
+type Format = (typeof FORMATS)[number];
+
+interface Options {
+  model: string;
+  language?: string;
+  task: 'transcribe' | 'translate';
+  format: Format;
+  output?: string;
+  device: string;
+  dtype: NonNullable<WhisperOptions['dtype']>;
+  threads?: number;
+  temperature?: number[];
+  bestOf?: number;
+  initialPrompt?: string;
+  condition: boolean;
+  seed?: number;
+}
+
+/** Exit codes: some file failed; the command line is wrong; interrupted (128 + SIGINT). */
+const FAILED = 1;
+const USAGE = 2;
+const INTERRUPTED = 130;
+
+/** Codes of errors that lie in what was asked for, and so hold for every file. */
+const USAGE_CODES = new Set(['INVALID_ARGUMENT', 'LANGUAGE_UNKNOWN', 'MODEL_UNKNOWN']);
+
+export function register(program: Command): void {
+  program
+    .command('transcribe')
+    .description('Transcribe audio files with Whisper')
+    .argument('<file...>', 'audio in any format; other than WAV needs ffmpeg')
+    .option('-m, --model <name>', 'name, repository of the Hugging Face hub, or folder', 'base')
+    .option('-l, --language <language>', 'code or English name; detected where absent', language)
+    .addOption(
+      new Option('--task <task>', 'translate: into English')
+        .choices(['transcribe', 'translate'])
+        .default('transcribe'),
+    )
+    .addOption(new Option('-f, --format <format>').choices(FORMATS).default('text'))
+    .option('-o, --output <folder>', 'write a file for each input instead of standard output')
+    .option('--device <device>', 'cpu, cuda or cuda:N', 'cpu')
+    .addOption(
+      new Option('--dtype <type>', 'type to compute in')
+        .choices(['auto', 'float32', 'bfloat16', 'float16'])
+        .default('auto'),
+    )
+    .option('--threads <count>', 'CPU threads; one for each core where absent', count)
+    .option('--temperature <list>', 'one, or those to fall back to: 0,0.2,0.4', temperatures)
+    .option('--best-of <count>', 'samples to choose from at temperatures above 0', count)
+    .option('--initial-prompt <text>', 'text to prompt the first window with')
+    .option('--no-condition', 'do not prompt a window with the text before it')
+    .option('--seed <number>', 'seed of the sampling', seed)
+    .action(async (files: string[], options: Options) => {
+      process.exitCode = await transcribe(files, options);
+    });
+}
+
+/** Transcribes the files in turn; resolves with the exit code. */
+async function transcribe(files: string[], options: Options): Promise<number> {
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  // The second interrupt ends the process the usual way.
+  process.once('SIGINT', interrupt);
+  // Writes report their own errors; without a listener the event would end the process, too.
+  process.stdout.on('error', () => undefined);
+  const progress = new ProgressBar();
+  try {
+    return await run(files, options, interruption.signal, progress);
+  } catch (error) {
+    // The reader went away ("| head"): there is nobody to write for, and nothing to complain about.
+    if (isBrokenPipe(error)) return 0;
+    if (interruption.signal.aborted) {
+      progress.line('Interrupted.');
+      return INTERRUPTED;
+    }
+    progress.line(`voxpod: ${messageOf(error)}`);
+    return isUsage(error) ? USAGE : FAILED;
+  } finally {
+    progress.clear();
+    process.off('SIGINT', interrupt);
+  }
+}
+
+async function run(
+  files: string[],
+  options: Options,
+  signal: AbortSignal,
+  progress: ProgressBar,
+): Promise<number> {
+  const { output } = options;
+  if (output !== undefined) await mkdir(output, { recursive: true });
+  const names = outputNames(files, options.format);
+  const whisper = await load(options, signal, progress);
+  let failed = 0;
+  try {
+    for (const [index, file] of files.entries()) {
+      if (files.length > 1 && output === undefined) progress.line(`== ${file}`);
+      try {
+        const started = performance.now();
+        const transcript = await transcribeFile(whisper, file, options, signal, progress);
+        if (output !== undefined) {
+          const text = formatTranscript(transcript, options.format);
+          await publishFile(join(output, names[index] ?? ''), text);
+        }
+        progress.line(summary(file, transcript, (performance.now() - started) / 1000));
+      } catch (error) {
+        if (signal.aborted || isUsage(error) || isBrokenPipe(error)) throw error;
+        failed += 1;
+        progress.line(`${file}: ${messageOf(error)}`);
+      }
+    }
+  } finally {
+    await whisper.dispose();
+  }
+  if (failed > 0 && files.length > 1) progress.line(`${failed} of ${files.length} files failed.`);
+  return failed > 0 ? FAILED : 0;
+}
+
+async function load(
+  options: Options,
+  signal: AbortSignal,
+  progress: ProgressBar,
+): Promise<Whisper> {
+  const { model, device, dtype, threads } = options;
+  const log = (line: string): void => progress.line(line);
+  const store = new ModelStore({ log: { info: log, warn: log } });
+  const { folder } = await store.resolve(model, {
+    signal,
+    onProgress: ({ phase, bytes, total }) => {
+      if (phase === 'download') progress.update(`Fetching ${model}`, bytes, total, 'bytes');
+    },
+  });
+  progress.clear();
+  return Whisper.load(folder, {
+    ...{ device, dtype, signal },
+    ...(threads === undefined ? {} : { threads }),
+  });
+}
+
+/** Writes to standard output as the text comes, unless it goes to a file. */
+async function transcribeFile(
+  whisper: Whisper,
+  file: string,
+  options: Options,
+  signal: AbortSignal,
+  progress: ProgressBar,
+): Promise<Transcript> {
+  const toStandardOutput = options.output === undefined;
+  const asItComes = toStandardOutput && options.format === 'text';
+  // On a terminal the growing text is the progress, and a bar would be drawn across it.
+  const bar = !(asItComes && process.stdout.isTTY);
+  const segments = whisper.segments(file, {
+    ...transcribeOptions(options),
+    signal,
+    onProgress: ({ position, duration }) => {
+      if (bar) progress.update(basename(file), position, duration, 'seconds');
+    },
+  });
+  let step = await segments.next();
+  while (!step.done) {
+    if (asItComes) await write(`${step.value.text.trim()}\n`, signal);
+    step = await segments.next();
+  }
+  progress.clear();
+  if (toStandardOutput && !asItComes) {
+    await write(formatTranscript(step.value, options.format), signal);
+  }
+  return step.value;
+}
+
+function transcribeOptions(options: Options): TranscribeOptions {
+  const { language, task, temperature, bestOf, initialPrompt, condition, seed } = options;
+  return {
+    task,
+    conditionOnPreviousText: condition,
+    ...(language === undefined ? {} : { language }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(bestOf === undefined ? {} : { bestOf }),
+    ...(initialPrompt === undefined ? {} : { initialPrompt }),
+    ...(seed === undefined ? {} : { seed }),
+  };
+}
+
+/** Resolves when standard output has taken the text, at its reader's pace. */
+function write(text: string, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => {
+      if (signal.aborted) reject(signal.reason as Error);
+      else if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+/** "talk.srt" for "talk.mp3"; "talk.mp3.srt" where another input would take that name. */
+function outputNames(files: string[], format: Format): string[] {
+  const suffix = format === 'text' ? 'txt' : format;
+  const short = files.map((file) => basename(file, extname(file)));
+  const names = files.map((file, index) => {
+    const stem = short[index] ?? '';
+    const unique = short.indexOf(stem) === short.lastIndexOf(stem);
+    return `${unique ? stem : basename(file)}.${suffix}`;
+  });
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new VoxpodError(
+      'INVALID_ARGUMENT',
+      `Two inputs would be written to ${twice}. Transcribe them into different folders.`,
+    );
+  }
+  return names;
+}
+
+function summary(file: string, transcript: Transcript, seconds: number): string {
+  const { duration } = transcript;
+  return `${file}: ${duration.toFixed(1)} s of audio in ${seconds.toFixed(1)} s, ${(duration / seconds).toFixed(1)}x real time, language ${transcript.language}`;
+}
+
+function isUsage(error: unknown): boolean {
+  return error instanceof VoxpodError && USAGE_CODES.has(error.code);
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EPIPE';
+}
+
+function language(text: string): string {
+  try {
+    return languageCode(text);
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > 1024) {
+    throw new InvalidArgumentError('Expected an integer between 1 and 1024.');
+  }
+  return value;
+}
+
+function seed(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError('Expected an integer of at least 0.');
+  }
+  return value;
+}
+
+function temperatures(text: string): number[] {
+  const values = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  if (values.some((value) => !(value >= 0 && value <= 2))) {
+    throw new InvalidArgumentError('Expected numbers between 0 and 2, separated by commas.');
+  }
+  return values;
+}
