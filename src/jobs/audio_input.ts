@@ -1,0 +1,72 @@
+/** The audio of a job: a URL that is fetched, or base64 that is decoded. */
+import { JobError } from '../../lib/errors.js';
+import { download, DOWNLOAD_LIMITS, type DownloadLimits } from './download.js';
+
+export interface AudioInput {
+  /** A URL. */
+  audio?: string | null | undefined;
+  audio_base64?: string | null | undefined;
+}
+
+export interface AudioInputOptions {
+  /** Fetch from private addresses too: for development. */
+  allowPrivateUrls: boolean;
+  limits?: Partial<DownloadLimits>;
+}
+
+export interface FetchedAudio {
+  /** Encoded bytes, or the path of a temporary file. */
+  source: Uint8Array | string;
+  dispose(): Promise<void>;
+}
+
+/** No payload that RunPod delivers holds more; this bounds what other callers can send. */
+const MAX_BASE64_BYTES = 64 * 1024 * 1024;
+
+/**
+ * @throws JobError JOB_INVALID unless there is exactly one source, or where base64 is none; what
+ * `download` throws.
+ */
+export async function fetchAudio(
+  input: AudioInput,
+  options: AudioInputOptions,
+  signal: AbortSignal,
+): Promise<FetchedAudio> {
+  const { audio, audio_base64: base64 } = input;
+  if (audio && base64) {
+    throw new JobError('JOB_INVALID', 'Must provide either audio or audio_base64, not both');
+  }
+  if (audio) {
+    const limits = { ...DOWNLOAD_LIMITS, ...options.limits };
+    return download(audio, limits, { allowPrivate: options.allowPrivateUrls, signal });
+  }
+  if (base64) {
+    return { source: decodeBase64(base64), dispose: () => Promise.resolve() };
+  }
+  throw new JobError(
+    'JOB_INVALID',
+    'Must provide either audio (a URL) or audio_base64 (the bytes of a file in base64)',
+  );
+}
+
+/**
+ * Decodes standard base64; line breaks, as encoders put in, are allowed.
+ * @throws JobError JOB_INVALID.
+ */
+export function decodeBase64(text: string): Uint8Array {
+  if (text.length > (MAX_BASE64_BYTES / 3) * 4 * 1.05) {
+    throw new JobError(
+      'JOB_INVALID',
+      `audio_base64 holds more than ${MAX_BASE64_BYTES} bytes. Give a URL in audio instead`,
+    );
+  }
+  const compact = text.replace(/[\r\n\t ]+/g, '');
+  // Buffer.from skips over anything that is not base64, so this decides.
+  if (compact.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(compact)) {
+    throw new JobError(
+      'JOB_INVALID',
+      'audio_base64 is not base64. Send the bytes of an audio file in standard base64, padded and without a "data:" prefix',
+    );
+  }
+  return Buffer.from(compact, 'base64');
+}

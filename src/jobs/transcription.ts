@@ -1,0 +1,213 @@
+/** Runs a transcription job: audio in, the official Whisper worker's output out. */
+import type {
+  AudioSource,
+  Segment,
+  TranscribeOptions,
+  Transcript,
+} from '../../lib/whisper/types.js';
+import { formatTranscript } from '../../lib/whisper/writers.js';
+import { JobError } from '../../lib/errors.js';
+import { catalogueEntry, modelNames } from '../models/catalogue.js';
+import type { Handler, JobContext } from '../runpod/job.js';
+import { fetchAudio, type AudioInputOptions } from './audio_input.js';
+import {
+  parseTranscription,
+  type TextFormat,
+  type TranscriptionInput,
+} from './transcription_schema.js';
+
+/** A loaded Whisper model, as far as a job needs it. */
+export interface Transcriber {
+  /** Where it computes: "cpu", "cuda:0". */
+  readonly device: string;
+  transcribe(audio: AudioSource, options?: TranscribeOptions): Promise<Transcript>;
+}
+
+/** Where loaded models come from. */
+export interface WhisperPool {
+  acquireWhisper(
+    name: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ readonly whisper: Transcriber; release(): void }>;
+}
+
+export interface TranscriptionHandlerOptions extends AudioInputOptions {
+  pool: WhisperPool;
+  /** For jobs that name none. Default "base", as the official worker. */
+  defaultModel?: string;
+  /**
+   * Models beside the catalogue's, or in their place: what a job calls them, and what the pool is
+   * asked for (a folder, say). A job itself can only give a name.
+   */
+  models?: ReadonlyMap<string, string>;
+}
+
+/** Keys and types of worker-faster_whisper's output. */
+export interface TranscriptionOutput {
+  segments: OutputSegment[];
+  detected_language: string;
+  transcription: string;
+  translation: string | null;
+  device: string;
+  model: string;
+}
+
+export interface OutputSegment {
+  id: number;
+  seek: number;
+  start: number;
+  end: number;
+  text: string;
+  tokens: number[];
+  temperature: number;
+  avg_logprob: number;
+  compression_ratio: number;
+  no_speech_prob: number;
+}
+
+/** Between two reports of a job's progress. */
+const PROGRESS_MS = 1000;
+
+export function transcriptionHandler(options: TranscriptionHandlerOptions): Handler {
+  return async (job, context): Promise<TranscriptionOutput> => {
+    const input = parseTranscription(job.input);
+    const model = input.model ?? options.defaultModel ?? 'base';
+    const source = modelSource(model, options.models);
+    const audio = await fetchAudio(input, options, context.signal);
+    try {
+      const lease = await options.pool.acquireWhisper(source, {
+        signal: context.signal,
+      });
+      try {
+        return await transcribe(lease.whisper, audio.source, input, model, context);
+      } finally {
+        lease.release();
+      }
+    } finally {
+      await audio.dispose();
+    }
+  };
+}
+
+async function transcribe(
+  whisper: Transcriber,
+  audio: AudioSource,
+  input: TranscriptionInput,
+  model: string,
+  context: JobContext,
+): Promise<TranscriptionOutput> {
+  const started = performance.now();
+  const passes = input.translate ? 2 : 1;
+  const transcript = await whisper.transcribe(audio, {
+    ...transcribeOptions(input),
+    signal: context.signal,
+    onProgress: progressReporter(context, 0, passes),
+  });
+  // As the official worker does: the text in its own language, then the English one beside it.
+  const translation = input.translate
+    ? await whisper.transcribe(audio, {
+        ...transcribeOptions(input),
+        language: transcript.language,
+        task: 'translate',
+        signal: context.signal,
+        onProgress: progressReporter(context, 1, passes),
+      })
+    : undefined;
+  const seconds = (performance.now() - started) / 1000;
+  context.log.info(
+    `Transcribed ${transcript.duration.toFixed(1)} s of audio in ${seconds.toFixed(2)} s.`,
+  );
+  return {
+    segments: transcript.segments.map(outputSegment),
+    detected_language: transcript.language,
+    transcription: formatText(transcript, input.transcription),
+    translation: translation ? formatText(translation, input.translation) : null,
+    device: whisper.device.startsWith('cuda') ? 'cuda' : 'cpu',
+    model,
+  };
+}
+
+/** The library's options for a job's. */
+export function transcribeOptions(input: TranscriptionInput): TranscribeOptions {
+  return {
+    temperature: temperatures(input.temperature, input.temperature_increment_on_fallback),
+    compressionRatioThreshold: input.compression_ratio_threshold,
+    logProbThreshold: input.logprob_threshold,
+    noSpeechThreshold: input.no_speech_threshold,
+    conditionOnPreviousText: input.condition_on_previous_text,
+    seed: input.seed,
+    ...(input.language ? { language: input.language } : {}),
+    ...(input.initial_prompt ? { initialPrompt: input.initial_prompt } : {}),
+    ...(input.best_of === null ? {} : { bestOf: input.best_of }),
+    ...(input.suppress_tokens === null ? {} : { suppressTokens: tokenIds(input.suppress_tokens) }),
+  };
+}
+
+/** From the first temperature up to 1 in steps; only the first without a step. */
+function temperatures(first: number, step: number | null): number[] {
+  const all = [first];
+  // Multiples, not sums, so that 0.2 * 3 reads 0.6 in the result after rounding.
+  for (let i = 1; step && first + i * step <= 1 + 1e-6; i += 1) {
+    all.push(Math.min(1, Number((first + i * step).toFixed(6))));
+    // A tiny step asks for no more attempts than openai-whisper's default.
+    if (all.length >= 20) break;
+  }
+  return all;
+}
+
+function tokenIds(text: string): number[] {
+  return text
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map(Number);
+}
+
+function formatText(transcript: Transcript, format: TextFormat): string {
+  if (format === 'srt' || format === 'vtt') return formatTranscript(transcript, format);
+  const separator = format === 'plain_text' ? ' ' : '\n';
+  return transcript.segments.map((segment) => segment.text.trim()).join(separator);
+}
+
+function outputSegment(segment: Segment): OutputSegment {
+  return {
+    id: segment.id,
+    seek: segment.seek,
+    start: segment.start,
+    end: segment.end,
+    text: segment.text,
+    tokens: [...segment.tokens],
+    temperature: segment.temperature,
+    avg_logprob: segment.avgLogProb,
+    compression_ratio: segment.compressionRatio,
+    no_speech_prob: segment.noSpeechProb,
+  };
+}
+
+/**
+ * What the pool is asked for when a job names this model.
+ * @throws JobError MODEL_UNKNOWN
+ */
+function modelSource(name: string, models: ReadonlyMap<string, string> = new Map()): string {
+  const entry = catalogueEntry(name);
+  const source = models.get(name) ?? (entry && (models.get(entry.name) ?? entry.name));
+  if (source !== undefined) return source;
+  const known = new Set([...models.keys(), ...modelNames()]);
+  throw new JobError(
+    'MODEL_UNKNOWN',
+    `There is no model ${JSON.stringify(name)}. A job may name: ${[...known].join(', ')}`,
+  );
+}
+
+function progressReporter(
+  context: JobContext,
+  pass: number,
+  passes: number,
+): NonNullable<TranscribeOptions['onProgress']> {
+  let last = performance.now();
+  return ({ position, duration }) => {
+    if (performance.now() - last < PROGRESS_MS) return;
+    last = performance.now();
+    const fraction = duration > 0 ? (pass + Math.min(1, position / duration)) / passes : 0;
+    context.progress({ fraction: Number(fraction.toFixed(4)), position, duration });
+  };
+}

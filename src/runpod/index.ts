@@ -1,0 +1,130 @@
+/**
+ * A RunPod serverless worker in a few lines, for any handler:
+ *
+ *     import { runWorker } from 'voxpod/runpod';
+ *     await runWorker({ handler: async (job, { signal, progress }) => ({ echo: job.input }) });
+ *
+ * Nothing native is loaded here.
+ */
+import { ArgumentError, invalidArgument } from '../../lib/errors.js';
+import { createLogger, type Logger } from '../log.js';
+import { packageVersion } from '../version.js';
+import { RunpodClient } from './client.js';
+import { readEnvironment } from './environment.js';
+import { Heartbeat } from './heartbeat.js';
+import type { Handler } from './job.js';
+import type { RetryPolicy } from './retry.js';
+import { WorkerLoop } from './worker.js';
+
+export type { Logger, LogLevel } from '../log.js';
+export type { Handler, Job, JobContext } from './job.js';
+export type { RetryPolicy } from './retry.js';
+export { runJob } from './run_job.js';
+
+export interface WorkerOptions {
+  handler: Handler;
+  /** Jobs run at once; a function is asked before each take with the number that runs. Default 1. */
+  concurrency?: number | ((running: number) => number);
+  /** Runs before the first job is taken: load models here. What it throws ends the worker. */
+  onStart?: () => void | Promise<void>;
+  /** Put the chunks of a stream into the job's result too. Default false. */
+  aggregateStream?: boolean;
+  /** Ask RunPod for a fresh worker after the first job, and end. Default false. */
+  refreshWorker?: boolean;
+  /**
+   * Milliseconds that running jobs get to finish after SIGTERM, SIGINT or `signal`. Default 10
+   * minutes: RunPod does not say when it kills, and a job cut off by us is lost as surely.
+   */
+  drainMs?: number;
+  /** Largest result in bytes of JSON; a larger one becomes an error. Default 20 MiB. */
+  maxResultBytes?: number;
+  /** For results that the platform does not take. Default: ten minutes, waits of at most 20 s. */
+  retry?: RetryPolicy;
+  /** Ends the worker as SIGTERM does. */
+  signal?: AbortSignal;
+  /** End on SIGTERM and SIGINT. Default true. */
+  handleSignals?: boolean;
+  /** Where RUNPOD_* is read. Default process.env. */
+  env?: NodeJS.ProcessEnv;
+  log?: Logger;
+}
+
+/**
+ * Takes jobs from the RunPod URLs in the environment until it is told to end (SIGTERM, SIGINT or
+ * `signal`), then finishes what it has taken and resolves. A second signal aborts running jobs.
+ * @throws ArgumentError INVALID_ARGUMENT for a wrong option or environment; what `onStart` throws.
+ */
+export async function runWorker(options: WorkerOptions): Promise<void> {
+  checkOptions(options);
+  const env = options.env ?? process.env;
+  const log = options.log ?? createLogger({ env });
+  const environment = readEnvironment(env);
+  const version = packageVersion();
+  const reporter = { workerId: environment.workerId, hostname: environment.hostname, version };
+  const client = new RunpodClient(environment, {
+    log,
+    reporter,
+    ...(options.retry === undefined ? {} : { retry: options.retry }),
+    ...(options.maxResultBytes === undefined ? {} : { maxResultBytes: options.maxResultBytes }),
+  });
+  const heartbeat =
+    environment.pingUrl === undefined
+      ? undefined
+      : new Heartbeat(
+          {
+            url: environment.pingUrl,
+            intervalMs: environment.pingIntervalMs,
+            authorization: environment.apiKey,
+            version,
+          },
+          log,
+        );
+  const loop = new WorkerLoop({
+    client,
+    handler: options.handler,
+    concurrency: options.concurrency ?? 1,
+    aggregateStream: options.aggregateStream ?? false,
+    refreshWorker: options.refreshWorker ?? false,
+    drainMs: options.drainMs ?? 600_000,
+    reporter,
+    log,
+    onJobs: (ids) => heartbeat?.setJobs(ids),
+  });
+
+  const stop = (): void => loop.stop();
+  const signals = (options.handleSignals ?? true) ? (['SIGTERM', 'SIGINT'] as const) : [];
+  for (const name of signals) process.on(name, stop);
+  options.signal?.addEventListener('abort', stop);
+  if (options.signal?.aborted) stop();
+  try {
+    await options.onStart?.();
+    // As RunPod's SDK does: a worker that cannot take jobs yet does not call itself alive.
+    heartbeat?.start();
+    log.info(`Worker ${environment.workerId} is ready (voxpod ${version}).`);
+    await loop.run();
+    log.info('Worker has ended.');
+  } finally {
+    for (const name of signals) process.off(name, stop);
+    options.signal?.removeEventListener('abort', stop);
+    await heartbeat?.stop();
+  }
+}
+
+function checkOptions(options: WorkerOptions): void {
+  if (typeof options.handler !== 'function') {
+    throw invalidArgument('handler', 'a function', options.handler);
+  }
+  const { concurrency } = options;
+  if (typeof concurrency === 'number' && !(Number.isInteger(concurrency) && concurrency >= 1)) {
+    throw invalidArgument('concurrency', 'an integer of at least 1', concurrency);
+  }
+  for (const name of ['drainMs', 'maxResultBytes'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(value > 0)) {
+      throw new ArgumentError(
+        'INVALID_ARGUMENT',
+        `Expected a number above 0 for ${name} but received ${String(value)}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,273 @@
+/** The worker's loop: takes jobs, runs them side by side, and ends without losing one. */
+import { JobError, messageOf } from '../../lib/errors.js';
+import type { Logger } from '../log.js';
+import type { RunpodClient } from './client.js';
+import { checkJob, generatorOf, jobId, type Handler } from './job.js';
+import { JobReporter } from './reporter.js';
+import { errorBody, errorOf, errorText, resultBody, type Reporter } from './result.js';
+import { backoff, pause } from './retry.js';
+
+export interface LoopOptions {
+  client: RunpodClient;
+  handler: Handler;
+  /** Jobs at once; a function is asked before each take with the jobs that run. */
+  concurrency: number | ((running: number) => number);
+  /** Put all chunks of a stream into the result too. */
+  aggregateStream: boolean;
+  /** Ask for a fresh worker after the first job. */
+  refreshWorker: boolean;
+  drainMs: number;
+  reporter: Reporter;
+  log: Logger;
+  /** Called when the set of jobs held changes. */
+  onJobs(jobIds: Iterable<string>): void;
+}
+
+/** Between takes that fail, and between empty answers that come at once instead of being held. */
+const TAKE_RETRY = { firstMs: 500, maxMs: 10_000 };
+const EMPTY_RETRY = { firstMs: 20, maxMs: 500 };
+/** An empty answer that took this long was held by the platform: ask again at once. */
+const HELD_MS = 1000;
+/** Between calls of the stop channel, as RunPod's SDK paces it. */
+const STOP_PAUSE_MS = 1000;
+/** After the deadline: for handlers to notice the abort and for their errors to be posted. */
+const GRACE_MS = 5000;
+
+interface RunningJob {
+  controller: AbortController;
+  reporter: JobReporter;
+  settled: Promise<void>;
+  stopped: boolean;
+}
+
+export class WorkerLoop {
+  readonly #options: LoopOptions;
+  readonly #running = new Map<string, RunningJob>();
+  /** No more taking. */
+  readonly #stopping = new AbortController();
+  /** No more running: the drain's deadline has passed. */
+  readonly #hurry = new AbortController();
+  /** No more posting. */
+  readonly #abandon = new AbortController();
+  #slotFreed: () => void = () => undefined;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+  }
+
+  /** Stops taking; `run` resolves when the jobs that run have ended. A second call aborts them. */
+  stop(): void {
+    if (this.#stopping.signal.aborted) this.#hurry.abort();
+    this.#stopping.abort();
+  }
+
+  /** Resolves after `stop`, when every job that was taken has ended and its result has left. */
+  async run(): Promise<void> {
+    const stopChannel = new AbortController();
+    const watching = this.#options.client.hasStops
+      ? this.#watchStops(stopChannel.signal)
+      : undefined;
+    await this.#takeJobs();
+    await this.#drain();
+    stopChannel.abort();
+    await watching;
+  }
+
+  async #takeJobs(): Promise<void> {
+    const { client, log } = this.#options;
+    const signal = this.#stopping.signal;
+    let failures = 0;
+    let empties = 0;
+    while (!signal.aborted) {
+      const room = this.#room();
+      if (room <= 0) {
+        await this.#waitForSlot();
+        continue;
+      }
+      const asked = performance.now();
+      try {
+        const reply = await client.take(room, this.#running.size > 0, signal);
+        failures = 0;
+        for (const delivery of reply.jobs) this.#accept(delivery);
+        const held = performance.now() - asked >= HELD_MS;
+        empties = reply.jobs.length > 0 || held ? 0 : empties + 1;
+        const wait = empties === 0 ? 0 : backoff(empties, EMPTY_RETRY);
+        if (wait + reply.waitMs > 0) await pause(Math.max(wait, reply.waitMs), signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        failures += 1;
+        const wait = backoff(failures, TAKE_RETRY);
+        log.error(
+          `Failed to get a job: ${messageOf(error)}; trying again in ${Math.round(wait)} ms`,
+        );
+        await pause(wait, signal);
+      }
+    }
+  }
+
+  #room(): number {
+    const { concurrency } = this.#options;
+    let limit = 1;
+    try {
+      limit = typeof concurrency === 'number' ? concurrency : concurrency(this.#running.size);
+    } catch (error) {
+      this.#options.log.error(`The concurrency function failed: ${messageOf(error)}`);
+    }
+    return (Number.isFinite(limit) ? Math.floor(limit) : 1) - this.#running.size;
+  }
+
+  /** Until a job ends; at least once a second, because a concurrency function may change its mind. */
+  async #waitForSlot(): Promise<void> {
+    const stopping = this.#stopping.signal;
+    const done = new AbortController();
+    this.#slotFreed = () => done.abort();
+    stopping.addEventListener('abort', this.#slotFreed, { once: true });
+    await pause(1000, done.signal);
+    stopping.removeEventListener('abort', this.#slotFreed);
+  }
+
+  #accept(delivery: unknown): void {
+    const { log, client } = this.#options;
+    const id = jobId(delivery);
+    if (id === undefined) {
+      log.error('A job without an id was delivered; nobody can be told, so it is dropped');
+      return;
+    }
+    if (this.#running.has(id)) {
+      log.forRequest(id).warn('The job was delivered again while it runs; the copy is dropped');
+      return;
+    }
+    const controller = new AbortController();
+    const reporter = new JobReporter(client, id, log.forRequest(id), this.#abandon.signal);
+    const entry: RunningJob = { controller, reporter, settled: Promise.resolve(), stopped: false };
+    this.#running.set(id, entry);
+    this.#announce();
+    if (this.#hurry.signal.aborted) controller.abort(endOfWorker());
+    entry.settled = this.#runJob(id, delivery, entry).finally(() => {
+      this.#running.delete(id);
+      this.#announce();
+      if (this.#options.refreshWorker) this.#stopping.abort();
+      this.#slotFreed();
+    });
+  }
+
+  async #runJob(id: string, delivery: unknown, entry: RunningJob): Promise<void> {
+    const log = this.#options.log.forRequest(id);
+    const { reporter, controller } = entry;
+    const started = performance.now();
+    log.info('Started.');
+    let body: string;
+    let isStream = false;
+    try {
+      const job = checkJob(id, delivery);
+      const returned: unknown = await this.#options.handler(job, {
+        signal: controller.signal,
+        progress: (value) => reporter.progress(value),
+        log,
+      });
+      const generator = generatorOf(returned);
+      isStream = generator !== undefined;
+      const output = generator ? await this.#streamAll(generator, entry) : returned;
+      body = resultBody(output, this.#options.refreshWorker);
+    } catch (error) {
+      if (!entry.stopped) log.error(`Failed: ${messageOf(error)}`);
+      body = errorBody(error, this.#options.reporter, this.#options.refreshWorker);
+    }
+    if (entry.stopped) {
+      log.info('Stopped by the platform.');
+      return;
+    }
+    try {
+      await reporter.finish(body, isStream);
+      log.info(`Finished in ${((performance.now() - started) / 1000).toFixed(2)} s.`);
+    } catch (error) {
+      log.error(`The result is lost: ${messageOf(error)}`);
+    }
+  }
+
+  /** Posts the chunks; an error among them ends the stream and becomes the result. */
+  async #streamAll(
+    chunks: AsyncIterable<unknown> | Iterable<unknown>,
+    entry: RunningJob,
+  ): Promise<unknown> {
+    // Without a stream channel the result is the only way out.
+    const keep = this.#options.aggregateStream || !this.#options.client.hasStream;
+    const kept: unknown[] = [];
+    for await (const chunk of chunks) {
+      entry.controller.signal.throwIfAborted();
+      const error = errorOf(chunk);
+      if (error !== undefined) return { error: errorText(error) };
+      await entry.reporter.chunk(chunk);
+      if (keep) kept.push(chunk);
+    }
+    return kept;
+  }
+
+  async #watchStops(signal: AbortSignal): Promise<void> {
+    const { client, log } = this.#options;
+    let failures = 0;
+    while (!signal.aborted) {
+      const asked = performance.now();
+      try {
+        const reply = await client.stops(signal);
+        failures = 0;
+        for (const id of reply.jobIds) this.#stopJob(id);
+        // Held answers already pace the loop.
+        const wait = performance.now() - asked >= STOP_PAUSE_MS ? 0 : stopPause(reply.jobIds);
+        await pause(Math.max(wait, reply.waitMs), signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        log.debug(`The stop channel failed: ${messageOf(error)}`);
+        await pause(backoff(failures, { firstMs: STOP_PAUSE_MS, maxMs: 60_000 }), signal);
+      }
+    }
+  }
+
+  #stopJob(id: string): void {
+    const entry = this.#running.get(id);
+    if (entry === undefined || entry.stopped) return;
+    entry.stopped = true;
+    entry.reporter.close();
+    entry.controller.abort(new JobError('JOB_STOPPED', 'The platform stopped the job'));
+    this.#announce();
+  }
+
+  async #drain(): Promise<void> {
+    const { log, drainMs } = this.#options;
+    if (this.#running.size === 0) return;
+    log.info(`Stopping: ${this.#running.size} jobs are finished first.`);
+    const drained = new AbortController();
+    const all = Promise.allSettled([...this.#running.values()].map((entry) => entry.settled)).then(
+      () => drained.abort(),
+    );
+    const onHurry = (): void => drained.abort();
+    this.#hurry.signal.addEventListener('abort', onHurry, { once: true });
+    if (!this.#hurry.signal.aborted) await pause(drainMs, drained.signal);
+    if (this.#running.size === 0) return all;
+    log.warn(`The deadline has passed: ${this.#running.size} jobs are aborted.`);
+    for (const entry of this.#running.values()) entry.controller.abort(endOfWorker());
+    const finished = new AbortController();
+    void all.then(() => finished.abort());
+    await pause(GRACE_MS, finished.signal);
+    this.#abandon.abort(endOfWorker());
+  }
+
+  /** Jobs that the platform has stopped are no longer ours to report. */
+  #announce(): void {
+    const held = [...this.#running].filter(([, entry]) => !entry.stopped).map(([id]) => id);
+    this.#options.onJobs(held);
+  }
+}
+
+/** An answer with ids may be followed by more; an empty one that came at once is not hammered. */
+function stopPause(ids: readonly string[]): number {
+  return ids.length > 0 ? 0 : STOP_PAUSE_MS;
+}
+
+function endOfWorker(): JobError {
+  return new JobError(
+    'JOB_ABORTED',
+    'The worker was shut down before the job was done. Send it again',
+  );
+}

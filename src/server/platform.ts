@@ -1,0 +1,141 @@
+/**
+ * A RunPod platform on this machine: the API that clients call (`runpod-sdk` works against it with
+ * its `baseUrl`), and the URLs that a worker takes its jobs from. For development and tests: it
+ * keeps everything in memory and listens on the loopback interface.
+ */
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
+import { randomUUID } from 'node:crypto';
+import type { Server } from 'node:http';
+import { Hono } from 'hono';
+import { clientRoutes } from './client_routes.js';
+import { JobQueue, type QueueOptions } from './job_queue.js';
+import { WorkerRegistry } from './worker_registry.js';
+import { workerRoutes } from './worker_routes.js';
+
+/** A call of a worker, before the platform acts on it. */
+export interface WorkerCall {
+  kind: 'job-take' | 'job-stop' | 'job-done' | 'job-stream' | 'ping';
+  workerId: string;
+  /** Of job-done and job-stream. */
+  jobId: string | undefined;
+  request: Request;
+  /** Cuts the connection without an answer. */
+  drop(): void;
+}
+
+export interface PlatformOptions {
+  endpointId?: string;
+  /** 0 (default) takes a free port. */
+  port?: number;
+  /** The key that clients must send; default: any. */
+  apiKey?: string;
+  /** How long an empty job-take or job-stop is held open. Default 20 s. */
+  holdMs?: number;
+  /** What workers are told to ping at, and half of the silence after which one counts as lost. */
+  pingIntervalMs?: number;
+  queue?: Partial<QueueOptions>;
+  /** Sees each worker call first; a response it gives is the answer (fault injection, records). */
+  onWorkerCall?: (call: WorkerCall) => Response | undefined | Promise<Response | undefined>;
+}
+
+/** What the routes share. */
+export interface PlatformContext {
+  endpointId: string;
+  apiKey: string | undefined;
+  workerKey: string;
+  holdMs: number;
+  queue: JobQueue;
+  workers: WorkerRegistry;
+  onWorkerCall: PlatformOptions['onWorkerCall'];
+}
+
+export type PlatformEnvironment = { Bindings: HttpBindings };
+
+export class LocalPlatform {
+  readonly endpointId: string;
+  readonly #server: Server;
+  readonly #context: PlatformContext;
+  readonly #pingIntervalMs: number;
+  #port = 0;
+
+  /** Listens on 127.0.0.1. */
+  static async start(options: PlatformOptions = {}): Promise<LocalPlatform> {
+    const platform = new LocalPlatform(options);
+    await platform.#listen(options.port ?? 0);
+    return platform;
+  }
+
+  private constructor(options: PlatformOptions) {
+    this.endpointId = options.endpointId ?? 'local';
+    this.#pingIntervalMs = options.pingIntervalMs ?? 10_000;
+    const queue = new JobQueue({
+      executionTimeoutMs: 600_000,
+      ttlMs: 24 * 3600_000,
+      retentionMs: 30 * 60_000,
+      syncRetentionMs: 60_000,
+      ...options.queue,
+    });
+    this.#context = {
+      endpointId: this.endpointId,
+      apiKey: options.apiKey,
+      workerKey: randomUUID(),
+      holdMs: options.holdMs ?? 20_000,
+      queue,
+      workers: new WorkerRegistry(queue, this.#pingIntervalMs * 2),
+      onWorkerCall: options.onWorkerCall,
+    };
+    const app = new Hono<PlatformEnvironment>();
+    app.route('/v2/:endpoint', workerRoutes(this.#context));
+    app.route('/v2/:endpoint', clientRoutes(this.#context));
+    app.notFound((context) => context.json({ error: 'not found' }, 404));
+    app.onError((error, context) => context.json({ error: error.message }, 500));
+    const server = createAdaptorServer({ fetch: app.fetch });
+    if (!('closeAllConnections' in server)) throw new Error('expected an HTTP/1 server');
+    this.#server = server;
+  }
+
+  /** What `runpod-sdk` takes as `baseUrl`. */
+  get baseUrl(): string {
+    return `http://127.0.0.1:${this.#port}/v2`;
+  }
+
+  /** The variables that RunPod gives a worker. */
+  environment(workerId: string): Record<string, string> {
+    const url = `${this.baseUrl}/${this.endpointId}`;
+    const gpu = 'gpu=$RUNPOD_GPU_TYPE_ID';
+    return {
+      RUNPOD_WEBHOOK_GET_JOB: `${url}/job-take/$RUNPOD_POD_ID?${gpu}`,
+      RUNPOD_WEBHOOK_POST_OUTPUT: `${url}/job-done/$RUNPOD_POD_ID/$ID?${gpu}`,
+      RUNPOD_WEBHOOK_POST_STREAM: `${url}/job-stream/$RUNPOD_POD_ID/$ID?${gpu}`,
+      RUNPOD_WEBHOOK_PING: `${url}/ping/$RUNPOD_POD_ID?${gpu}`,
+      RUNPOD_PING_INTERVAL: String(this.#pingIntervalMs),
+      RUNPOD_AI_API_KEY: this.#context.workerKey,
+      RUNPOD_POD_ID: workerId,
+      RUNPOD_POD_HOSTNAME: `${workerId}.local`,
+      RUNPOD_ENDPOINT_ID: this.endpointId,
+      RUNPOD_GPU_TYPE_ID: 'local CPU',
+    };
+  }
+
+  /** Cuts all connections and forgets all jobs. */
+  async close(): Promise<void> {
+    this.#context.workers.close();
+    this.#context.queue.close();
+    await new Promise<void>((resolve, reject) => {
+      this.#server.close((error) => (error ? reject(error) : resolve()));
+      this.#server.closeAllConnections();
+    });
+  }
+
+  #listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', () => {
+        const address = this.#server.address();
+        if (address !== null && typeof address === 'object') this.#port = address.port;
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+}
