@@ -1,0 +1,65 @@
+#include "engine/inference_thread.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <pthread.h>
+
+namespace voxpod {
+
+InferenceThread::InferenceThread(const Options& options, std::function<bool()> step)
+    : options_(options), step_(std::move(step)), thread_([this] { loop(); }) {}
+
+InferenceThread::~InferenceThread() { stop(); }
+
+void InferenceThread::post(Job job) {
+  ErrorCode refusal = ErrorCode::kDisposed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_ && queue_.size() < options_.max_queue) {
+      queue_.push_back(std::move(job));
+      wake_.notify_one();
+      return;
+    }
+    if (!stopping_) refusal = ErrorCode::kQueueFull;
+  }
+  job.refuse(refusal == ErrorCode::kDisposed
+                 ? Error(refusal, "The model was disposed")
+                 : Error(refusal, "The model's queue of " + std::to_string(options_.max_queue) +
+                                      " calls is full"));
+}
+
+void InferenceThread::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  std::call_once(joined_, [this] { thread_.join(); });
+}
+
+void InferenceThread::loop() {
+  ::pthread_setname_np(::pthread_self(), "voxpod-engine");
+  // Both belong to the thread: without them it would run with all cores and record gradients.
+  if (options_.threads > 0) at::set_num_threads(options_.threads);
+  const c10::InferenceMode inference;
+  bool active = false;
+  while (true) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return active || stopping_ || !queue_.empty(); });
+      if (stopping_) break;
+      if (!queue_.empty()) {
+        job = std::move(queue_.front());
+        queue_.pop_front();
+      }
+    }
+    if (job.run) job.run();
+    active = step_();
+  }
+  const std::lock_guard lock(mutex_);
+  for (const Job& job : queue_) job.refuse(Error(ErrorCode::kDisposed, "The model was disposed"));
+  queue_.clear();
+}
+
+}  // namespace voxpod

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <variant>
+
+#include "engine/cancellation.h"
+
+namespace voxpod {
+
+template <typename T>
+using Outcome = std::variant<T, Error>;
+/// Called exactly once, on the inference thread or on the one that posts or stops.
+template <typename T>
+using Done = std::function<void(Outcome<T>)>;
+
+/// The thread that a model computes on, and its bounded queue. Between two jobs it runs `step`, which
+/// advances whatever is computed in batches, for as long as `step` says that more is to do.
+class InferenceThread {
+ public:
+  struct Options {
+    size_t max_queue = 256;
+    int threads = 0;  ///< for parallel loops; 0 leaves libtorch's default
+  };
+  /// `run` does the job; `refuse` is called instead where the thread stops before.
+  struct Job {
+    std::function<void()> run;
+    std::function<void(const Error&)> refuse;
+  };
+
+  InferenceThread(const Options& options, std::function<bool()> step);
+  /// Stops and joins. `stop_step` of the owner must make a running step end soon.
+  ~InferenceThread();
+  InferenceThread(const InferenceThread&) = delete;
+  InferenceThread& operator=(const InferenceThread&) = delete;
+
+  /// Refuses the job with kQueueFull or kDisposed where it cannot wait.
+  void post(Job job);
+  /// Lets the running job and step end, refuses what waits with kDisposed and joins. Any later call
+  /// returns at once.
+  void stop();
+
+ private:
+  void loop();
+
+  Options options_;
+  std::function<bool()> step_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job> queue_;
+  bool stopping_ = false;
+  std::once_flag joined_;
+  std::thread thread_;
+};
+
+}  // namespace voxpod

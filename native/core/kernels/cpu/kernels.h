@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+
+// What the CPU kernels take and give, as plain pointers: this header is shared by translation units
+// that are compiled for different instruction sets, so nothing inline may stand here.
+
+namespace voxpod::cpu {
+
+/// How stored numbers are widened to float32, in which all arithmetic is done.
+enum class Storage { kFloat32, kFloat16, kBFloat16 };
+
+/// Columns (output features) of one packed weight block, and keys of one block of a key cache.
+inline constexpr int64_t kBlock = 32;
+
+/// Queries that attend at once at most.
+inline constexpr int64_t kMaxTile = 8;
+
+enum class Epilogue {
+  kNone,
+  kGelu,  ///< the exact one, by erf
+  kAdd,   ///< add to what stands in `out`
+};
+
+/// out[rows, columns] = x[rows, inner] * weight^T + bias, for few rows: a decoder's step.
+/// Every output is one sum over `inner` in order, whatever the number of rows: a row's result does
+/// not depend on the batch around it.
+struct LinearArgs {
+  const float* x;      ///< [rows, inner]
+  const void* weight;  ///< packed [columns / kBlock][inner][kBlock], zero-padded
+  Storage storage;     ///< of `weight`: kFloat32 or kFloat16
+  const float* bias;   ///< [columns rounded up to kBlock]
+  float* out;          ///< [rows, columns]
+  int64_t rows;
+  int64_t inner;
+  int64_t columns;
+  Epilogue epilogue;
+};
+
+/// One head's attention of `rows` queries over the same `length` cached keys and values.
+struct AttentionArgs {
+  const float* query;  ///< rows of `head` floats, `query_stride` apart
+  int64_t query_stride;
+  const void* key;    ///< [ceil(length / kBlock)][head][kBlock]
+  const void* value;  ///< [length, head]
+  Storage storage;    ///< of keys and values: kFloat32 or kBFloat16
+  float* out;         ///< rows of `head` floats, `out_stride` apart
+  int64_t out_stride;
+  float* scratch;  ///< kMaxTile * (length rounded up to kBlock) floats
+  int64_t rows;
+  int64_t length;
+  int64_t head;  ///< a multiple of kBlock
+  float scale;   ///< of the scores, above 0
+};
+
+/// The kernels of one instruction set.
+struct Kernels {
+  const char* name;
+  /// The part of a linear layer that makes blocks [begin, end) of columns.
+  void (*linear)(const LinearArgs& args, int64_t begin, int64_t end);
+  void (*attention)(const AttentionArgs& args);
+  /// out[i] = (x - mean) / sqrt(variance + 1e-5) * gamma + beta over one row.
+  void (*layer_norm)(const float* x, const float* gamma, const float* beta, float* out,
+                     int64_t size);
+  /// Index of the greatest of x[0, size), the first one of equals; -1 where all are -inf.
+  int64_t (*max_index)(const float* x, int64_t size);
+  /// log(sum(exp(x))) over x[0, size); -inf where all are -inf.
+  float (*log_sum_exp)(const float* x, int64_t size);
+};
+
+extern const Kernels kAvx2;
+extern const Kernels kAvx512;
+
+}  // namespace voxpod::cpu

@@ -1,0 +1,80 @@
+// A linear layer for few rows. A packed block of weights is read once for every kRowTile rows; the
+// accumulators of a tile stay in registers for the whole inner loop.
+namespace {
+
+// Accumulators: kRowTile * (kBlock / kWidth) vectors, of 32 registers with AVX-512 and 16 with AVX2.
+#if defined(__AVX512F__)
+constexpr int kRowTile = 8;
+#else
+constexpr int kRowTile = 2;
+#endif
+constexpr int kBlockVectors = static_cast<int>(voxpod::cpu::kBlock) / kWidth;
+
+inline void finish(Vec value, float* out, voxpod::cpu::Epilogue epilogue) {
+  if (epilogue == voxpod::cpu::Epilogue::kGelu) value = gelu(value);
+  if (epilogue == voxpod::cpu::Epilogue::kAdd) value = add(value, load(out));
+  store(out, value);
+}
+
+template <typename Stored, int Rows>
+void linear_tile(const voxpod::cpu::LinearArgs& args, int64_t row, int64_t block) {
+  using voxpod::cpu::kBlock;
+  const auto* weight = static_cast<const typename Stored::Type*>(args.weight) +
+                       block * args.inner * kBlock;
+  const float* x = args.x + row * args.inner;
+  Vec acc[Rows][kBlockVectors];
+  for (int v = 0; v < kBlockVectors; ++v) {
+    const Vec bias = load(args.bias + block * kBlock + v * kWidth);
+    for (int r = 0; r < Rows; ++r) acc[r][v] = bias;
+  }
+  for (int64_t k = 0; k < args.inner; ++k) {
+    Vec w[kBlockVectors];
+    for (int v = 0; v < kBlockVectors; ++v) w[v] = Stored::widen(weight + k * kBlock + v * kWidth);
+    for (int r = 0; r < Rows; ++r) {
+      const Vec value = set1(x[r * args.inner + k]);
+      for (int v = 0; v < kBlockVectors; ++v) acc[r][v] = fma(value, w[v], acc[r][v]);
+    }
+  }
+  const int64_t left = args.columns - block * kBlock;
+  for (int r = 0; r < Rows; ++r) {
+    float* out = args.out + (row + r) * args.columns + block * kBlock;
+    if (left >= kBlock) {
+      for (int v = 0; v < kBlockVectors; ++v) finish(acc[r][v], out + v * kWidth, args.epilogue);
+      continue;
+    }
+    float last[kBlock] = {};  // the last block may be narrower than its padding
+    for (int64_t i = 0; i < left; ++i) last[i] = out[i];
+    for (int v = 0; v < kBlockVectors; ++v) finish(acc[r][v], last + v * kWidth, args.epilogue);
+    for (int64_t i = 0; i < left; ++i) out[i] = last[i];
+  }
+}
+
+template <typename Stored>
+void linear_blocks(const voxpod::cpu::LinearArgs& args, int64_t begin, int64_t end) {
+  using Tile = void (*)(const voxpod::cpu::LinearArgs&, int64_t, int64_t);
+#if defined(__AVX512F__)
+  static constexpr Tile kTiles[] = {
+      nullptr,
+      linear_tile<Stored, 1>, linear_tile<Stored, 2>, linear_tile<Stored, 3>,
+      linear_tile<Stored, 4>, linear_tile<Stored, 5>, linear_tile<Stored, 6>,
+      linear_tile<Stored, 7>, linear_tile<Stored, 8>};
+#else
+  static constexpr Tile kTiles[] = {nullptr, linear_tile<Stored, 1>, linear_tile<Stored, 2>};
+#endif
+  for (int64_t block = begin; block < end; ++block) {
+    for (int64_t row = 0; row < args.rows; row += kRowTile) {
+      const int64_t rows = args.rows - row < kRowTile ? args.rows - row : kRowTile;
+      kTiles[rows](args, row, block);
+    }
+  }
+}
+
+void linear(const voxpod::cpu::LinearArgs& args, int64_t begin, int64_t end) {
+  if (args.storage == voxpod::cpu::Storage::kFloat16) {
+    linear_blocks<Float16>(args, begin, end);
+  } else {
+    linear_blocks<Float32>(args, begin, end);
+  }
+}
+
+}  // namespace

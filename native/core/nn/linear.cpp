@@ -1,0 +1,126 @@
+#include "nn/linear.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include "kernels/cpu/dispatch.h"
+
+namespace voxpod {
+namespace {
+
+// oneDNN's prepacked linear layer, which torch registers for its compiler
+// (aten/src/ATen/native/mkldnn/Linear.cpp and RegisterMkldnnOpContextClass.cpp).
+at::Tensor pack_for_onednn(const at::Tensor& weight) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
+                             .typed<at::Tensor(const at::Tensor&, std::optional<int64_t>)>();
+  return op.call(weight, std::nullopt);
+}
+
+at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight,
+                         const std::optional<at::Tensor>& bias, Activation activation) {
+  static const auto op =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
+                            std::string_view, c10::List<std::optional<at::Scalar>>,
+                            std::optional<std::string_view>)>();
+  const bool gelu = activation == Activation::kGelu;
+  return op.call(x, weight, bias, gelu ? "gelu" : "none", c10::List<std::optional<at::Scalar>>(),
+                 gelu ? std::optional<std::string_view>("none") : std::nullopt);
+}
+
+std::optional<at::Tensor> optional(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional(tensor) : std::nullopt;
+}
+
+}  // namespace
+
+Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement)
+    : weight_(weight.to(placement.device, placement.dtype, false, true)) {
+  if (bias.defined()) bias_ = bias.to(placement.device, placement.dtype, false, true);
+  bytes_ = static_cast<int64_t>(weight_.nbytes());
+  packed_ = placement.device.is_cpu();
+  if (packed_) weight_ = pack_for_onednn(weight_);
+}
+
+at::Tensor Linear::forward(const at::Tensor& x, Activation activation) const {
+  if (packed_) return onednn_linear(x, weight_, optional(bias_), activation);
+  at::Tensor out = at::linear(x, weight_, optional(bias_));
+  return activation == Activation::kGelu ? at::gelu(out) : out;
+}
+
+RowLinear::RowLinear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement)
+    : columns_(weight.size(0)), kernels_(placement.uses_kernels()) {
+  if (!kernels_) {
+    weight_ = weight.to(placement.device, placement.dtype, false, true);
+    if (bias.defined()) bias_ = bias.to(placement.device, placement.dtype, false, true);
+    return;
+  }
+  const auto storage = placement.dtype == at::kFloat ? at::kFloat : at::kHalf;
+  const int64_t padding = (cpu::kBlock - columns_ % cpu::kBlock) % cpu::kBlock;
+  at::Tensor padded = weight.to(storage);
+  if (padding != 0) padded = at::constant_pad_nd(padded, {0, 0, 0, padding});
+  weight_ = padded.view({-1, cpu::kBlock, weight.size(1)}).transpose(1, 2).contiguous();
+  bias_ = at::zeros({columns_ + padding}, at::kFloat);
+  if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
+}
+
+void RowLinear::run(const at::Tensor& x, at::Tensor& out, cpu::Epilogue epilogue) const {
+  const cpu::LinearArgs args = {
+      .x = x.const_data_ptr<float>(),
+      .weight = weight_.const_data_ptr(),
+      .storage = weight_.scalar_type() == at::kHalf ? cpu::Storage::kFloat16
+                                                    : cpu::Storage::kFloat32,
+      .bias = bias_.const_data_ptr<float>(),
+      .out = out.data_ptr<float>(),
+      .rows = x.size(0),
+      .inner = weight_.size(1),
+      .columns = columns_,
+      .epilogue = epilogue,
+  };
+  const auto& kernels = cpu::kernels();
+  at::parallel_for(0, weight_.size(0), 1, [&](int64_t begin, int64_t end) {
+    kernels.linear(args, begin, end);
+  });
+}
+
+at::Tensor RowLinear::forward(const at::Tensor& x, Activation activation) const {
+  if (!kernels_) {
+    at::Tensor out = at::linear(x, weight_, optional(bias_));
+    return activation == Activation::kGelu ? at::gelu(out) : out;
+  }
+  at::Tensor out = at::empty({x.size(0), columns_}, at::kFloat);
+  run(x, out, activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone);
+  return out;
+}
+
+void RowLinear::add_to(at::Tensor& sum, const at::Tensor& x) const {
+  if (kernels_) {
+    run(x, sum, cpu::Epilogue::kAdd);
+  } else {
+    sum.add_(at::linear(x, weight_, optional(bias_)));
+  }
+}
+
+at::Tensor RowLinear::rows(const std::vector<int64_t>& indices) const {
+  if (!kernels_) {
+    return weight_.index_select(0, at::tensor(indices, at::kLong).to(weight_.device()));
+  }
+  const int64_t inner = weight_.size(1);
+  at::Tensor out =
+      at::empty({static_cast<int64_t>(indices.size()), inner}, at::kFloat);
+  for (size_t i = 0; i < indices.size(); ++i) {
+    out.select(0, static_cast<int64_t>(i))
+        .copy_(weight_.select(0, indices[i] / cpu::kBlock).select(1, indices[i] % cpu::kBlock));
+  }
+  return out;
+}
+
+}  // namespace voxpod

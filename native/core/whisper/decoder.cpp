@@ -1,0 +1,104 @@
+#include "whisper/decoder.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+
+namespace voxpod::whisper {
+
+Decoder::Decoder(Weights& weights, const Geometry& geometry)
+    : placement_(weights.placement()),
+      shape_{.layers = geometry.decoder_layers,
+             .heads = geometry.decoder_heads,
+             .head_size = geometry.width / geometry.decoder_heads},
+      audio_context_(geometry.audio_context),
+      text_context_(geometry.text_context) {
+  const int64_t width = geometry.width;
+  tokens_ = weights.embedding("decoder.embed_tokens", geometry.vocabulary, width);
+  positions_ = weights.tensor("decoder.embed_positions.weight", {geometry.text_context, width},
+                              placement_.activation());
+  for (int64_t i = 0; i < geometry.decoder_layers; ++i) {
+    const std::string at = "decoder.layers." + std::to_string(i);
+    const std::string self = at + ".self_attn";
+    const std::string cross = at + ".encoder_attn";
+    layers_.push_back({
+        .self_norm = weights.norm(self + "_layer_norm", width),
+        .query_key_value =
+            weights.row_linear({self + ".q_proj", self + ".k_proj", self + ".v_proj"}, width,
+                               width),
+        .self_out = weights.row_linear({self + ".out_proj"}, width, width),
+        .cross_norm = weights.norm(cross + "_layer_norm", width),
+        .query = weights.row_linear({cross + ".q_proj"}, width, width),
+        .key_value = weights.linear({cross + ".k_proj", cross + ".v_proj"}, width, width),
+        .cross_out = weights.row_linear({cross + ".out_proj"}, width, width),
+        .mlp_norm = weights.norm(at + ".final_layer_norm", width),
+        .mlp_in = weights.row_linear({at + ".fc1"}, geometry.decoder_inner, width),
+        .mlp_out = weights.row_linear({at + ".fc2"}, width, geometry.decoder_inner),
+    });
+  }
+  norm_ = weights.norm("decoder.layer_norm", width);
+}
+
+std::shared_ptr<const CrossCache> Decoder::read_audio(const at::Tensor& encoded) const {
+  auto cache = std::make_shared<CrossCache>(shape_, audio_context_, placement_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    cache->set(static_cast<int64_t>(i), layers_[i].key_value.forward(encoded));
+  }
+  return cache;
+}
+
+SelfCache Decoder::make_cache(int64_t slots) const {
+  return SelfCache(shape_, slots, text_context_, placement_);
+}
+
+at::Tensor Decoder::embed(std::span<const Row> rows) const {
+  std::vector<int64_t> tokens;
+  std::vector<int64_t> positions;
+  for (const Row& row : rows) {
+    tokens.push_back(row.token);
+    positions.push_back(row.at.position);
+  }
+  at::Tensor x = tokens_.rows(tokens);
+  return x.add_(
+      positions_.index_select(0, at::tensor(positions, at::kLong).to(placement_.device)));
+}
+
+at::Tensor Decoder::cross_attention(int64_t layer, const at::Tensor& query,
+                                    std::span<const Row> rows) const {
+  // Neighbours that share a window read it once.
+  std::vector<at::Tensor> parts;
+  for (size_t begin = 0; begin < rows.size();) {
+    size_t end = begin + 1;
+    while (end < rows.size() && rows[end].audio == rows[begin].audio) ++end;
+    const auto count = static_cast<int64_t>(end - begin);
+    parts.push_back(rows[begin].audio->attend(
+        layer, query.narrow(0, static_cast<int64_t>(begin), count)));
+    begin = end;
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
+at::Tensor Decoder::forward(std::span<const Row> rows, SelfCache& cache,
+                            const std::vector<int64_t>& wanted) const {
+  std::vector<CachePosition> positions;
+  positions.reserve(rows.size());
+  for (const Row& row : rows) positions.push_back(row.at);
+  const auto dtype = placement_.activation();
+  at::Tensor x = embed(rows);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const auto index = static_cast<int64_t>(i);
+    const auto qkv = layer.query_key_value.forward(layer.self_norm.forward(x, dtype)).chunk(3, 1);
+    layer.self_out.add_to(x, cache.attend(index, qkv[0], qkv[1], qkv[2], positions));
+    const at::Tensor query = layer.query.forward(layer.cross_norm.forward(x, dtype));
+    layer.cross_out.add_to(x, cross_attention(index, query, rows));
+    layer.mlp_out.add_to(
+        x, layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), Activation::kGelu));
+  }
+  if (static_cast<int64_t>(wanted.size()) != x.size(0)) {
+    x = x.index_select(0, at::tensor(wanted, at::kLong).to(placement_.device));
+  }
+  return tokens_.forward(norm_.forward(x, dtype)).to(at::kCPU, at::kFloat);
+}
+
+}  // namespace voxpod::whisper

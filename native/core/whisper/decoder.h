@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nn/cached_attention.h"
+#include "whisper/geometry.h"
+#include "whisper/weights.h"
+
+namespace voxpod::whisper {
+
+/// One token to run through the decoder.
+struct Row {
+  int64_t token = 0;
+  CachePosition at;
+  const CrossCache* audio = nullptr;
+};
+
+/// The text decoder (openai-whisper, whisper/model.py, TextDecoder) over key and value caches.
+class Decoder {
+ public:
+  Decoder(Weights& weights, const Geometry& geometry);
+
+  /// Keys and values of all layers for one window, from the encoder's output.
+  std::shared_ptr<const CrossCache> read_audio(const at::Tensor& encoded) const;
+  SelfCache make_cache(int64_t slots) const;
+
+  /// Runs the rows and returns the logits of those at `wanted`: [wanted, vocabulary] float32 on the
+  /// CPU. Rows of a prompt stand in order.
+  at::Tensor forward(std::span<const Row> rows, SelfCache& cache,
+                     const std::vector<int64_t>& wanted) const;
+
+ private:
+  struct Layer {
+    LayerNorm self_norm;
+    RowLinear query_key_value;
+    RowLinear self_out;
+    LayerNorm cross_norm;
+    RowLinear query;
+    Linear key_value;
+    RowLinear cross_out;
+    LayerNorm mlp_norm;
+    RowLinear mlp_in;
+    RowLinear mlp_out;
+  };
+
+  at::Tensor embed(std::span<const Row> rows) const;
+  at::Tensor cross_attention(int64_t layer, const at::Tensor& query,
+                             std::span<const Row> rows) const;
+
+  Placement placement_;
+  AttentionShape shape_;
+  int64_t audio_context_;
+  int64_t text_context_;
+  RowLinear tokens_;      ///< the embedding, which is also the output layer
+  at::Tensor positions_;  ///< [text_context, width]
+  std::vector<Layer> layers_;
+  LayerNorm norm_;
+};
+
+}  // namespace voxpod::whisper

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/inference_thread.h"
+#include "whisper/decode_request.h"
+#include "whisper/decoder.h"
+#include "whisper/encoder.h"
+
+namespace voxpod::whisper {
+
+struct ModelOptions {
+  std::string device = "cpu";
+  std::string dtype = "auto";
+  int threads = 0;          ///< of the CPU engine; 0: one for each core
+  int64_t max_batch = 8;    ///< sequences decoded at once
+  size_t max_queue = 256;   ///< calls that may wait
+  bool cpu_kernels = true;  ///< off, ATen's operators alone (for tests of that path)
+};
+
+/// A loaded Whisper with its inference thread. Calls may come from any thread; decodings of however
+/// many callers share each step of the decoder, and none depends on the others.
+class Model {
+ public:
+  using Window = std::shared_ptr<const CrossCache>;
+
+  /// Loads on the calling thread. Throws as `open` and `make_placement` do, and kCancelled.
+  Model(const std::filesystem::path& folder, const ModelOptions& options,
+        const std::function<void(double)>& progress, const CancellationPtr& cancellation);
+  ~Model();
+
+  const Geometry& geometry() const { return geometry_; }
+  const Placement& placement() const { return placement_; }
+  int64_t weight_bytes() const { return weight_bytes_; }
+
+  /// 16 kHz PCM to features [mels, frames] on the device.
+  void log_mel(std::vector<float> pcm, const CancellationPtr& cancellation, Done<at::Tensor> done);
+  /// Encodes frames [start, start + frames) of the features, zero-padded to a window.
+  void encode(at::Tensor features, int64_t start, int64_t frames,
+              const CancellationPtr& cancellation, Done<Window> done);
+  /// Probabilities of the language tokens, given the start-of-transcript token.
+  void detect_language(Window window, int64_t start_of_transcript, std::vector<int64_t> languages,
+                       const CancellationPtr& cancellation, Done<std::vector<float>> done);
+  void decode(Window window, DecodeRequest request, const CancellationPtr& cancellation,
+              Done<DecodeResult> done);
+
+  /// Ends every call with kDisposed and joins the thread.
+  void stop();
+
+ private:
+  struct Sequence {
+    int64_t slot = 0;
+    std::vector<int64_t> tokens;  ///< with the prompt
+    double log_probability = 0;
+    bool finished = false;
+  };
+  struct Decoding {
+    Window window;
+    DecodeRequest request;
+    CancellationPtr cancellation;
+    Done<DecodeResult> done;
+    std::vector<Sequence> sequences;
+    double no_speech = 0;
+  };
+
+  CancellationPtr guard(const CancellationPtr& caller) const;
+  template <typename T>
+  void post(const CancellationPtr& cancellation, const std::shared_ptr<Done<T>>& done,
+            std::function<T()> work);
+  at::Tensor encode_window(const at::Tensor& features, int64_t start, int64_t frames,
+                           const Cancellation& cancellation) const;
+
+  // On the inference thread:
+  bool step();
+  void admit();
+  void prefill(Decoding& decoding);
+  void advance();
+  void extend(Decoding& decoding, Sequence& sequence, std::span<float> logits);
+  void retire();
+  void release(Decoding& decoding);
+  DecodeResult result(const Decoding& decoding) const;
+
+  Geometry geometry_;
+  Placement placement_;
+  int64_t weight_bytes_ = 0;
+  std::unique_ptr<const Encoder> encoder_;
+  std::unique_ptr<const Decoder> decoder_;
+  std::unique_ptr<SelfCache> cache_;
+  std::vector<int64_t> free_slots_;
+  std::deque<std::unique_ptr<Decoding>> waiting_;
+  std::vector<std::unique_ptr<Decoding>> active_;
+  CancellationPtr stopped_ = std::make_shared<Cancellation>();
+  std::unique_ptr<InferenceThread> thread_;
+};
+
+}  // namespace voxpod::whisper

@@ -1,0 +1,88 @@
+// voxpod_bench FOLDER [threads] [dtype]: milliseconds of the parts of a Whisper on this machine.
+#include <ATen/Parallel.h>
+#include <ATen/ops/randn.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <limits>
+
+#include "engine/cancellation.h"
+#include "signal/log_mel.h"
+#include "whisper/decoder.h"
+#include "whisper/encoder.h"
+
+namespace {
+
+using namespace voxpod;
+using namespace voxpod::whisper;
+
+void report(const std::string& name, int repeats, const std::function<void()>& run) {
+  run();
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < repeats; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double, std::milli> taken =
+        std::chrono::steady_clock::now() - begin;
+    best = std::min(best, taken.count());
+  }
+  std::cout << name << ": " << best << " ms" << std::endl;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 2) {
+    std::cerr << "usage: voxpod_bench FOLDER [threads] [dtype]\n";
+    return 2;
+  }
+  try {
+    const c10::InferenceMode inference;
+    if (count > 2) at::set_num_threads(std::stoi(arguments[2]));
+    const Placement placement = make_placement("cpu", count > 3 ? arguments[3] : "auto");
+    const Source source = whisper::open(arguments[1]);
+    Weights weights(source.checkpoint, placement, nullptr, std::make_shared<Cancellation>());
+    const Encoder encoder(weights, source.geometry);
+    const Decoder decoder(weights, source.geometry);
+    const Cancellation never;
+    std::cout << "dtype " << dtype_name(placement.dtype) << ", " << at::get_num_threads()
+              << " threads" << std::endl;
+
+    const std::vector<float> pcm(30 * kWhisperRate, 0.01F);
+    report("log-mel of 30 s", 3, [&] { log_mel(pcm, source.geometry.mels, never); });
+    const at::Tensor mel = at::randn({source.geometry.mels, kWindowFrames});
+    at::Tensor encoded;
+    report("encoder, one window", 5, [&] { encoded = encoder.forward(mel, never); });
+    std::shared_ptr<const CrossCache> audio;
+    report("keys and values of a window", 5, [&] { audio = decoder.read_audio(encoded); });
+    SelfCache cache = decoder.make_cache(16);
+    for (const int64_t length : {4, 100, 227}) {
+      std::vector<Row> rows;
+      for (int64_t i = 0; i < length; ++i) {
+        rows.push_back({.token = i, .at = {.slot = 0, .position = i}, .audio = audio.get()});
+      }
+      report("prompt of " + std::to_string(length), 5,
+             [&] { decoder.forward(rows, cache, {length - 1}); });
+    }
+    for (const int64_t batch : {1, 2, 4, 8, 16}) {
+      std::vector<std::shared_ptr<const CrossCache>> windows;
+      std::vector<Row> rows;
+      std::vector<int64_t> wanted;
+      for (int64_t i = 0; i < batch; ++i) {
+        windows.push_back(decoder.read_audio(encoded));
+        rows.push_back(
+            {.token = 1, .at = {.slot = i, .position = 100}, .audio = windows.back().get()});
+        wanted.push_back(i);
+      }
+      report("decoder step, " + std::to_string(batch) + " windows", 20,
+             [&] { decoder.forward(rows, cache, wanted); });
+    }
+  } catch (...) {
+    std::cerr << current_error().what() << "\n";
+    return 1;
+  }
+  return 0;
+}
