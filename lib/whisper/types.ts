@@ -1,4 +1,5 @@
 /** Options and results of Whisper. Times are seconds. Defaults are in `defaults.ts`. */
+import type { WhisperGeometry } from '../native.js';
 
 export interface WhisperOptions {
   /** "cpu" (default), "cuda" or "cuda:N". */
@@ -83,6 +84,28 @@ export interface Transcript {
   languageProbability?: number;
   /** Seconds of audio. */
   duration: number;
+}
+
+export interface LanguageDetection {
+  /** Code of the most probable language. */
+  language: string;
+  probability: number;
+  /** Probability of every language of the model by code; they sum to 1. */
+  probabilities: Record<string, number>;
+}
+
+/** What was loaded. */
+export interface WhisperInfo {
+  folder: string;
+  device: string;
+  /** Type of the weights: "float32", "bfloat16" or "float16". */
+  dtype: string;
+  weightBytes: number;
+  /** False for English-only models, which take neither language nor task. */
+  multilingual: boolean;
+  /** Codes of the languages that the model knows. */
+  languages: readonly string[];
+  geometry: WhisperGeometry;
 }
 
 /**

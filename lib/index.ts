@@ -1,0 +1,32 @@
+/** voxpod as a library: what `import ... from 'voxpod'` gives. */
+export { Whisper } from './whisper/whisper.js';
+export { languageCode, languages } from './whisper/languages.js';
+export {
+  formatTranscript,
+  transcriptFormats,
+  transcriptWriter,
+  type TranscriptFormat,
+  type TranscriptWriter,
+} from './whisper/writers.js';
+export type {
+  AudioSource,
+  LanguageDetection,
+  Segment,
+  TranscribeOptions,
+  TranscribeProgress,
+  Transcript,
+  WhisperInfo,
+  WhisperOptions,
+} from './whisper/types.js';
+export type { BuildInfo, WhisperGeometry } from './native.js';
+export { decodeAudio, type DecodeAudioOptions } from './audio/decode.js';
+export {
+  ArgumentError,
+  AudioError,
+  DownloadError,
+  JobError,
+  ModelError,
+  NativeError,
+  VoxpodError,
+  type ErrorCode,
+} from './errors.js';

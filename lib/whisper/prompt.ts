@@ -1,0 +1,76 @@
+/** What the decoder reads before it writes: the text so far, then the transcript's head. */
+
+export interface Prompt {
+  tokens: Int32Array;
+  /** Where start-of-transcript stands in `tokens`. */
+  startOfTranscript: number;
+}
+
+/** Tokens of earlier text that fit before a window's head: half of the text context, less the mark. */
+export function promptRoom(textContext: number): number {
+  return Math.floor(textContext / 2) - 1;
+}
+
+/**
+ * `head` is start-of-transcript with the language, the task and the like. Earlier text goes in
+ * front of it behind its own mark, as much of its end as there is room for.
+ */
+export function buildPrompt(
+  head: readonly number[],
+  previous: readonly number[],
+  startOfPrevious: number,
+  textContext: number,
+): Prompt {
+  if (previous.length === 0) return { tokens: Int32Array.from(head), startOfTranscript: 0 };
+  const kept = previous.slice(-promptRoom(textContext));
+  return {
+    tokens: Int32Array.from([startOfPrevious, ...kept, ...head]),
+    startOfTranscript: kept.length + 1,
+  };
+}
+
+/** The text that the next window is prompted with. */
+export class PromptHistory {
+  readonly #initial: readonly number[];
+  readonly #carryInitial: boolean;
+  readonly #room: number;
+  readonly #tokens: number[];
+  /** Tokens before this one are no longer given. */
+  #since = 0;
+
+  constructor(initial: readonly number[], carryInitial: boolean, textContext: number) {
+    this.#initial = initial;
+    this.#carryInitial = carryInitial;
+    this.#room = promptRoom(textContext);
+    this.#tokens = [...initial];
+  }
+
+  add(tokens: readonly number[]): void {
+    for (const token of tokens) this.#tokens.push(token);
+  }
+
+  /** Forgets all text up to now: what went wrong in it would go on. */
+  reset(): void {
+    this.#since = this.#tokens.length;
+  }
+
+  /** Tokens to prompt the next window with, at most what fits. */
+  previous(): readonly number[] {
+    if (!this.#carryInitial) return this.#last(this.#since, this.#room);
+    // The reference slices by [-0:] where the initial prompt fills the room to the last token, and
+    // so loses the prompt it was to carry; here the text gives way to it.
+    const room = Math.max(0, this.#room - this.#initial.length);
+    const since = Math.max(this.#initial.length, this.#since);
+    return [...this.#initial, ...this.#last(since, room)];
+  }
+
+  /** At most `count` tokens of the end, none from before `since`. */
+  #last(since: number, count: number): readonly number[] {
+    return this.#tokens.slice(Math.max(since, this.#tokens.length - count));
+  }
+
+  /** All tokens transcribed, without the initial prompt. */
+  transcribed(): readonly number[] {
+    return this.#tokens.slice(this.#initial.length);
+  }
+}
