@@ -73,7 +73,8 @@ const UNSEEN_OWNER_MS = 10 * 60_000;
 /** Whether nobody works in the folder and nobody has for `ageMs`; for clearing up. */
 export async function isAbandoned(folder: string, ageMs: number): Promise<boolean> {
   const last = await lastOwner(folder);
-  const age = Date.now() - (last?.mtimeMs ?? (await stat(folder)).mtimeMs);
+  // Clocks of file systems run ahead by fractions.
+  const age = Math.max(0, Date.now() - (last?.mtimeMs ?? (await stat(folder)).mtimeMs));
   if (last?.owner?.released === true) return age >= ageMs;
   if (last?.owner?.machine === (await self()).machine) {
     return age >= ageMs && !(await isAlive(last.owner));

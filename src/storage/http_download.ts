@@ -56,11 +56,15 @@ async function attemptDownload(options: DownloadOptions): Promise<'ok' | 'mismat
     await file.sync();
     return 'ok';
   } catch (error) {
+    if (error instanceof TooLongError) return 'mismatch';
     throw explainDiskError(error, dirname(destination));
   } finally {
     await file?.close();
   }
 }
+
+/** More came than the file has: it is another one. */
+class TooLongError extends Error {}
 
 /** The file being written and the running digest of its first `length` bytes. */
 class Target {
@@ -141,10 +145,7 @@ async function receive(
       const bytes = chunk as Uint8Array;
       watch.refresh();
       if (target.length + bytes.length > target.size) {
-        throw new DownloadError(
-          'CHECKSUM_MISMATCH',
-          `${url} sends more than the ${target.size} bytes it should have`,
-        );
+        throw new TooLongError();
       }
       await target.append(bytes);
       progressed();
@@ -154,7 +155,8 @@ async function receive(
     if (stall.signal.aborted) {
       throw new ConnectionError('DOWNLOAD_TIMEOUT', `${url} sent nothing for ${stallMs / 1000} s`);
     }
-    throw isSystemError(error) ? error : explain(error, url);
+    if (error instanceof TooLongError || isSystemError(error)) throw error;
+    throw explain(error, url);
   } finally {
     clearTimeout(watch);
   }

