@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { missingCpuFeatures, readCpu } from './cpu.js';
+import { missingCpuFeatures, readCpu, vectorFeatures } from './cpu.js';
 import {
   ArgumentError,
   ModelError,
@@ -49,7 +49,7 @@ export interface NativeDiagnosis {
   addon: string | null;
   libtorch: LibtorchDiscovery;
   /** As Linux reports it; null where it does not. */
-  cpu: { model: string; missing: string[] } | null;
+  cpu: { model: string; features: string[]; missing: string[] } | null;
   /** What the addon says of itself and the machine; null where it cannot be loaded. */
   native: BuildInfo | null;
   /** Why not. */
@@ -62,7 +62,11 @@ export function diagnoseNative(): NativeDiagnosis {
   const diagnosis: NativeDiagnosis = {
     addon: null,
     libtorch: findLibtorch(),
-    cpu: cpu === null ? null : { model: cpu.model, missing: missingCpuFeatures(cpu) },
+    cpu: cpu && {
+      model: cpu.model,
+      features: vectorFeatures(cpu),
+      missing: missingCpuFeatures(cpu),
+    },
     native: null,
     problem: null,
   };

@@ -21,3 +21,9 @@ export function readCpu(cpuinfo = '/proc/cpuinfo'): { model: string; flags: Set<
 export function missingCpuFeatures(cpu: ReturnType<typeof readCpu>): string[] {
   return cpu === null ? [] : REQUIRED.filter((feature) => !cpu.flags.has(feature));
 }
+
+/** What decides the speed of inference, by the names that the addon gives it (`BuildInfo`). */
+export function vectorFeatures(cpu: ReturnType<typeof readCpu>): string[] {
+  const names = ['avx2', 'avx512', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'];
+  return names.filter((name) => cpu?.flags.has(name === 'avx512' ? 'avx512f' : name));
+}
