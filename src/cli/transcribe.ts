@@ -2,27 +2,28 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { messageOf, VoxpodError } from '../../lib/errors.js';
+import { ArgumentError, messageOf } from '../../lib/errors.js';
 import {
   formatTranscript,
   languageCode,
+  transcriptFormats,
+  transcriptWriter,
   Whisper,
   type Transcript,
+  type TranscriptFormat,
   type TranscribeOptions,
   type WhisperOptions,
 } from '../../lib/index.js';
 import { ModelStore } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
+import { untilInterrupted } from './interrupt.js';
 import { ProgressBar } from './progress.js';
-
-const FORMATS = ['text', 'json', 'srt', 'vtt', 'tsv'] as const;
-type Format = (typeof FORMATS)[number];
 
 interface Options {
   model: string;
   language?: string;
   task: 'transcribe' | 'translate';
-  format: Format;
+  format: TranscriptFormat;
   output?: string;
   device: string;
   dtype: NonNullable<WhisperOptions['dtype']>;
@@ -33,14 +34,6 @@ interface Options {
   condition: boolean;
   seed?: number;
 }
-
-/** Exit codes: some file failed; the command line is wrong; interrupted (128 + SIGINT). */
-const FAILED = 1;
-const USAGE = 2;
-const INTERRUPTED = 130;
-
-/** Codes of errors that lie in what was asked for, and so hold for every file. */
-const USAGE_CODES = new Set(['INVALID_ARGUMENT', 'LANGUAGE_UNKNOWN', 'MODEL_UNKNOWN']);
 
 export function register(program: Command): void {
   program
@@ -54,7 +47,7 @@ export function register(program: Command): void {
         .choices(['transcribe', 'translate'])
         .default('transcribe'),
     )
-    .addOption(new Option('-f, --format <format>').choices(FORMATS).default('text'))
+    .addOption(new Option('-f, --format <format>').choices(transcriptFormats).default('text'))
     .option('-o, --output <folder>', 'write a file for each input instead of standard output')
     .option('--device <device>', 'cpu, cuda or cuda:N', 'cpu')
     .addOption(
@@ -69,45 +62,20 @@ export function register(program: Command): void {
     .option('--no-condition', 'do not prompt a window with the text before it')
     .option('--seed <number>', 'seed of the sampling', seed)
     .action(async (files: string[], options: Options) => {
-      process.exitCode = await transcribe(files, options);
+      const failed = await untilInterrupted((signal) => transcribe(files, options, signal));
+      if (failed > 0) process.exitCode = 1;
     });
 }
 
-/** Transcribes the files in turn; resolves with the exit code. */
-async function transcribe(files: string[], options: Options): Promise<number> {
-  const interruption = new AbortController();
-  const interrupt = (): void => interruption.abort();
-  // The second interrupt ends the process the usual way.
-  process.once('SIGINT', interrupt);
-  // Writes report their own errors; without a listener the event would end the process, too.
-  process.stdout.on('error', () => undefined);
-  const progress = new ProgressBar();
-  try {
-    return await run(files, options, interruption.signal, progress);
-  } catch (error) {
-    // The reader went away ("| head"): there is nobody to write for, and nothing to complain about.
-    if (isBrokenPipe(error)) return 0;
-    if (interruption.signal.aborted) {
-      progress.line('Interrupted.');
-      return INTERRUPTED;
-    }
-    progress.line(`voxpod: ${messageOf(error)}`);
-    return isUsage(error) ? USAGE : FAILED;
-  } finally {
-    progress.clear();
-    process.off('SIGINT', interrupt);
-  }
-}
-
-async function run(
-  files: string[],
-  options: Options,
-  signal: AbortSignal,
-  progress: ProgressBar,
-): Promise<number> {
-  const { output } = options;
+/**
+ * Transcribes the files in turn; resolves with how many failed. What holds for all of them (the
+ * model, an option, an interruption) is thrown.
+ */
+async function transcribe(files: string[], options: Options, signal: AbortSignal): Promise<number> {
+  const { output, format } = options;
+  const names = outputNames(files, format);
   if (output !== undefined) await mkdir(output, { recursive: true });
-  const names = outputNames(files, options.format);
+  const progress = new ProgressBar();
   const whisper = await load(options, signal, progress);
   let failed = 0;
   try {
@@ -117,21 +85,22 @@ async function run(
         const started = performance.now();
         const transcript = await transcribeFile(whisper, file, options, signal, progress);
         if (output !== undefined) {
-          const text = formatTranscript(transcript, options.format);
-          await publishFile(join(output, names[index] ?? ''), text);
+          const path = join(output, names[index] ?? '');
+          await publishFile(path, formatTranscript(transcript, format));
         }
         progress.line(summary(file, transcript, (performance.now() - started) / 1000));
       } catch (error) {
-        if (signal.aborted || isUsage(error) || isBrokenPipe(error)) throw error;
+        if (signal.aborted || error instanceof ArgumentError) throw error;
         failed += 1;
         progress.line(`${file}: ${messageOf(error)}`);
       }
     }
   } finally {
+    progress.clear();
     await whisper.dispose();
   }
   if (failed > 0 && files.length > 1) progress.line(`${failed} of ${files.length} files failed.`);
-  return failed > 0 ? FAILED : 0;
+  return failed;
 }
 
 async function load(
@@ -155,7 +124,7 @@ async function load(
   });
 }
 
-/** Writes to standard output as the text comes, unless it goes to a file. */
+/** Writes to standard output as the segments come, unless they go to a file. */
 async function transcribeFile(
   whisper: Whisper,
   file: string,
@@ -164,9 +133,12 @@ async function transcribeFile(
   progress: ProgressBar,
 ): Promise<Transcript> {
   const toStandardOutput = options.output === undefined;
-  const asItComes = toStandardOutput && options.format === 'text';
+  const writer = transcriptWriter(options.format);
+  const write = async (text: string): Promise<void> => {
+    if (toStandardOutput && text !== '') await writeOut(text, signal);
+  };
   // On a terminal the growing text is the progress, and a bar would be drawn across it.
-  const bar = !(asItComes && process.stdout.isTTY);
+  const bar = !(toStandardOutput && process.stdout.isTTY && options.format !== 'json');
   const segments = whisper.segments(file, {
     ...transcribeOptions(options),
     signal,
@@ -175,14 +147,13 @@ async function transcribeFile(
     },
   });
   let step = await segments.next();
-  while (!step.done) {
-    if (asItComes) await write(`${step.value.text.trim()}\n`, signal);
-    step = await segments.next();
+  // Only now, so that a file that cannot be read leaves no empty subtitles behind.
+  await write(writer.begin());
+  for (; step.done !== true; step = await segments.next()) {
+    await write(writer.segment(step.value));
   }
   progress.clear();
-  if (toStandardOutput && !asItComes) {
-    await write(formatTranscript(step.value, options.format), signal);
-  }
+  await write(writer.end(step.value));
   return step.value;
 }
 
@@ -200,7 +171,7 @@ function transcribeOptions(options: Options): TranscribeOptions {
 }
 
 /** Resolves when standard output has taken the text, at its reader's pace. */
-function write(text: string, signal: AbortSignal): Promise<void> {
+function writeOut(text: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(text, (error) => {
       if (signal.aborted) reject(signal.reason as Error);
@@ -211,7 +182,7 @@ function write(text: string, signal: AbortSignal): Promise<void> {
 }
 
 /** "talk.srt" for "talk.mp3"; "talk.mp3.srt" where another input would take that name. */
-function outputNames(files: string[], format: Format): string[] {
+function outputNames(files: string[], format: TranscriptFormat): string[] {
   const suffix = format === 'text' ? 'txt' : format;
   const short = files.map((file) => basename(file, extname(file)));
   const names = files.map((file, index) => {
@@ -221,7 +192,7 @@ function outputNames(files: string[], format: Format): string[] {
   });
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) {
-    throw new VoxpodError(
+    throw new ArgumentError(
       'INVALID_ARGUMENT',
       `Two inputs would be written to ${twice}. Transcribe them into different folders.`,
     );
@@ -232,14 +203,6 @@ function outputNames(files: string[], format: Format): string[] {
 function summary(file: string, transcript: Transcript, seconds: number): string {
   const { duration } = transcript;
   return `${file}: ${duration.toFixed(1)} s of audio in ${seconds.toFixed(1)} s, ${(duration / seconds).toFixed(1)}x real time, language ${transcript.language}`;
-}
-
-function isUsage(error: unknown): boolean {
-  return error instanceof VoxpodError && USAGE_CODES.has(error.code);
-}
-
-function isBrokenPipe(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EPIPE';
 }
 
 function language(text: string): string {

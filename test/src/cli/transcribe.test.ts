@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { clip, tinyFolder, whyNotReal } from '../models/real.js';
+import { temporaryFolder } from '../storage/temporary.js';
+
+const main = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
+const skip = whyNotReal(true);
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, [main, 'transcribe', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, VOXPOD_OFFLINE: '1' },
+  });
+}
+
+async function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = start(...args);
+  const [out, err] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'close'),
+  ]);
+  return { code: child.exitCode, out, err };
+}
+
+/** With the small English model, in English. */
+function real(...args: string[]): string[] {
+  return ['--model', tinyFolder, '--language', 'en', ...args];
+}
+
+test('a wrong command line is refused with what is right, before anything is loaded', async () => {
+  const wrong: [string[], RegExp][] = [
+    [[], /missing required argument/],
+    [['a.wav', '--language', 'klingon'], /klingon/],
+    [['a.wav', '--format', 'docx'], /Allowed choices are text/],
+    [['a.wav', '--temperature', '0,hot'], /between 0 and 2/],
+    [['a.wav', '--threads', '0'], /between 1 and 1024/],
+    [['a.wav', '--seed', '1.5'], /integer/],
+    [['x/a.wav', 'y/a.wav', '--output', '/tmp'], /different folders/],
+  ];
+  for (const [args, message] of wrong) {
+    const { code, out, err } = await run(...args);
+    assert.equal(code, 2, err);
+    assert.equal(out, '');
+    assert.match(err, message);
+    assert.doesNotMatch(err, /\n\s+at /);
+  }
+});
+
+test('an unknown model is refused with its neighbours', async () => {
+  const { code, out, err } = await run('a.wav', '--model', 'bas');
+  assert.notEqual(code, 0);
+  assert.equal(out, '');
+  assert.match(err, /Did you mean base/);
+});
+
+test('text goes to standard output, a line a segment, the rest elsewhere', { skip }, async () => {
+  const { code, out, err } = await run(...real(clip('jfk.wav')));
+  assert.equal(code, 0, err);
+  assert.match(out.toLowerCase(), /ask not what your country can do for you/);
+  assert.match(err, /jfk\.wav: 11\.0 s of audio in [\d.]+ s, [\d.]+x real time, language en\n$/);
+});
+
+test('one bad file does not stop the others', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  const bad = join(folder, 'bad.mp3');
+  await writeFile(bad, 'this is no music');
+  const { code, out, err } = await run(
+    ...real(bad, clip('nature_en.wav'), join(folder, 'absent.wav')),
+  );
+  assert.equal(code, 1, err);
+  assert.match(out.toLowerCase(), /mother nature/);
+  assert.match(err, /bad\.mp3: /);
+  assert.match(err, /absent\.wav: /);
+  assert.match(err, /2 of 3 files failed/);
+});
+
+test('each format is written whole, to standard output or a file', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  const json = await run(...real(clip('jfk.wav'), '--format', 'json'));
+  assert.equal((JSON.parse(json.out) as { language: string }).language, 'en');
+  for (const [format, beginning] of [
+    ['srt', /^1\n00:00:00,000 --> /],
+    ['vtt', /^WEBVTT\n\n00:0/],
+    ['tsv', /^start\tend\ttext\n0\t/],
+  ] as const) {
+    const { code, out, err } = await run(
+      ...real(clip('jfk.wav'), '--format', format, '--output', folder),
+    );
+    assert.equal(code, 0, err);
+    assert.equal(out, '');
+    assert.match(await readFile(join(folder, `jfk.${format}`), 'utf8'), beginning);
+  }
+  assert.deepEqual((await readdir(folder)).sort(), ['jfk.srt', 'jfk.tsv', 'jfk.vtt']);
+});
+
+test('a reader that has seen enough ends it quietly', { skip }, async () => {
+  const child = start(...real(...Array.from({ length: 20 }, () => clip('jfk.wav'))));
+  const errors = text(child.stderr as NodeJS.ReadableStream);
+  await once(child.stdout as NodeJS.ReadableStream, 'data');
+  child.stdout?.destroy();
+  await once(child, 'close');
+  assert.equal(child.exitCode, 0);
+  assert.doesNotMatch(await errors, /EPIPE|\n\s+at /);
+});
+
+test('an interrupt ends it soon, with 130', { skip }, async () => {
+  const child = start(...real(...Array.from({ length: 100 }, () => clip('jfk.wav'))));
+  const errors = text(child.stderr as NodeJS.ReadableStream);
+  await once(child.stdout as NodeJS.ReadableStream, 'data');
+  child.kill('SIGINT');
+  const started = performance.now();
+  await once(child, 'close');
+  assert.ok(performance.now() - started < 3000);
+  assert.equal(child.exitCode, 130, await errors);
+  assert.doesNotMatch(await errors, /\n\s+at /);
+});
