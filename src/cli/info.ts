@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 import { diagnoseNative } from '../../lib/binding.js';
 import { cacheRoot } from '../../lib/cache_root.js';
 import { hasNvidiaDriver, label } from '../../lib/libtorch.js';
-import { formatBytes } from '../storage/disk.js';
 import { packageVersion } from '../version.js';
 
 export function register(program: Command): void {
@@ -60,9 +59,9 @@ function table(report: ReturnType<typeof gather>): string {
       '  passed over',
       `${label(source)} ${path}: ${reason}`,
     ]),
-    ...devices.map(({ name, description, memoryBytes }): [string, string] => [
+    ...devices.map(({ name, description }): [string, string] => [
       'device',
-      `${name}: ${description}, ${formatBytes(memoryBytes)}`,
+      `${name}: ${description}`,
     ]),
     ['NVIDIA driver', report.nvidiaDriver ? 'yes' : 'no'],
     ['CPU', `${cpu.model}, ${cpu.cores} cores`],

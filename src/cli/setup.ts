@@ -59,7 +59,10 @@ function progressDisplay(): { update(progress: InstallProgress): void; clear(): 
   let lastLine = '';
   return {
     update({ phase, bytes, total }) {
-      if (phase === 'wait') return bar.line('Another process installs it; waiting.');
+      if (phase === 'wait') {
+        bar.line('Another process installs it; waiting.');
+        return;
+      }
       bar.update(phase === 'download' ? 'Downloading' : 'Unpacking', bytes, total, 'bytes');
       if (process.stderr.isTTY) return;
       const tenths = Math.floor((bytes / total) * 10);

@@ -38,7 +38,7 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('transcribe')
-    .description('Transcribe audio files with Whisper')
+    .description('transcribe audio files with Whisper')
     .argument('<file...>', 'audio in any format; other than WAV needs ffmpeg')
     .option('-m, --model <name>', 'name, repository of the Hugging Face hub, or folder', 'base')
     .option('-l, --language <language>', 'code or English name; detected where absent', language)
@@ -47,7 +47,11 @@ export function register(program: Command): void {
         .choices(['transcribe', 'translate'])
         .default('transcribe'),
     )
-    .addOption(new Option('-f, --format <format>').choices(transcriptFormats).default('text'))
+    .addOption(
+      new Option('-f, --format <format>', 'of the transcript')
+        .choices(transcriptFormats)
+        .default('text'),
+    )
     .option('-o, --output <folder>', 'write a file for each input instead of standard output')
     .option('--device <device>', 'cpu, cuda or cuda:N', 'cpu')
     .addOption(
