@@ -29,7 +29,7 @@ export interface BuildInfo {
   /** torch's version, for example "2.11.0". */
   torch: string;
   /** Names of devices that can be used now: "cpu", "cuda:0", ... */
-  devices: { name: string; description: string; memoryBytes: number }[];
+  devices: { name: string; description: string }[];
   cpu: {
     model: string;
     cores: number;
@@ -123,7 +123,10 @@ export interface WhisperModel {
   readonly geometry: WhisperGeometry;
   /** Where the weights are and in which type: device "cpu", dtype "bfloat16". */
   readonly placement: { device: string; dtype: string; weightBytes: number };
-  /** 16 kHz mono PCM to features. NaN or infinite samples are refused. */
+  /**
+   * 16 kHz mono PCM to features. NaN or infinite samples are refused. The array is read in place,
+   * not copied: it must not change or be transferred before the promise settles.
+   */
   logMel(pcm: Float32Array, cancellation?: Cancellation): Promise<LogMel>;
   /** Encodes `frames` frames (at most 3000) from `start`, zero-padded to a window. */
   encode(

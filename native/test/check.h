@@ -65,41 +65,41 @@ inline std::optional<ErrorCode> error_of(const std::function<void()>& run) {
 
 #define VOXPOD_JOIN2(a, b) a##b
 #define VOXPOD_JOIN(a, b) VOXPOD_JOIN2(a, b)
-#define TEST(suite, name)                                                                      \
-  static void VOXPOD_JOIN(test_, __LINE__)();                                                  \
-  static const ::voxpod::test::Registration VOXPOD_JOIN(registration_, __LINE__)(              \
-      #suite, name, VOXPOD_JOIN(test_, __LINE__));                                             \
+#define TEST(suite, name)                                                         \
+  static void VOXPOD_JOIN(test_, __LINE__)();                                     \
+  static const ::voxpod::test::Registration VOXPOD_JOIN(registration_, __LINE__)( \
+      #suite, name, VOXPOD_JOIN(test_, __LINE__));                                \
   static void VOXPOD_JOIN(test_, __LINE__)()
-#define EXPECT(condition)                                                                       \
-  do {                                                                                         \
-    if (!(condition)) ::voxpod::test::failure(__FILE__, __LINE__, "not true: " #condition);    \
+#define EXPECT(condition)                                                                   \
+  do {                                                                                      \
+    if (!(condition)) ::voxpod::test::failure(__FILE__, __LINE__, "not true: " #condition); \
   } while (false)
-#define EXPECT_EQUAL(a, b)                                                                      \
-  do {                                                                                         \
-    const auto left = (a);                                                                     \
-    const auto right = (b);                                                                    \
-    if (!(left == right)) {                                                                    \
-      std::ostringstream text;                                                                 \
-      text << #a " is " << left << " where " << right << " was expected";                      \
-      ::voxpod::test::failure(__FILE__, __LINE__, text.str());                                 \
-    }                                                                                          \
+#define EXPECT_EQUAL(a, b)                                                \
+  do {                                                                    \
+    const auto left = (a);                                                \
+    const auto right = (b);                                               \
+    if (!(left == right)) {                                               \
+      std::ostringstream text;                                            \
+      text << #a " is " << left << " where " << right << " was expected"; \
+      ::voxpod::test::failure(__FILE__, __LINE__, text.str());            \
+    }                                                                     \
   } while (false)
-#define EXPECT_LESS(a, b)                                                                       \
-  do {                                                                                         \
-    const auto left = (a);                                                                     \
-    const auto right = (b);                                                                    \
-    if (!(left < right)) {                                                                     \
-      std::ostringstream text;                                                                 \
-      text << #a " is " << left << ", not below " << right;                                    \
-      ::voxpod::test::failure(__FILE__, __LINE__, text.str());                                 \
-    }                                                                                          \
+#define EXPECT_LESS(a, b)                                      \
+  do {                                                         \
+    const auto left = (a);                                     \
+    const auto right = (b);                                    \
+    if (!(left < right)) {                                     \
+      std::ostringstream text;                                 \
+      text << #a " is " << left << ", not below " << right;    \
+      ::voxpod::test::failure(__FILE__, __LINE__, text.str()); \
+    }                                                          \
   } while (false)
 #define EXPECT_ERROR(expected, statement)                                                       \
-  do {                                                                                         \
-    const auto code = ::voxpod::test::error_of([&] { statement; });                            \
-    if (!code || *code != (expected)) {                                                        \
-      ::voxpod::test::failure(__FILE__, __LINE__,                                              \
-                              std::string(#statement " gave ") +                               \
-                                  (code ? ::voxpod::code_name(*code) : "no error"));           \
-    }                                                                                          \
+  do {                                                                                          \
+    const auto code = ::voxpod::test::error_of([&] { statement; });                             \
+    if (!code || *code != (expected)) {                                                         \
+      ::voxpod::test::failure(                                                                  \
+          __FILE__, __LINE__,                                                                   \
+          std::string(#statement " gave ") + (code ? ::voxpod::code_name(*code) : "no error")); \
+    }                                                                                           \
   } while (false)

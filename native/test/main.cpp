@@ -1,4 +1,5 @@
-// voxpod_test [SUITE]: exit status 0 where all passed, 1 where one failed, 77 where all were skipped.
+// voxpod_test [SUITE]: exit status 0 where all passed, 1 where one failed, 77 where all were
+// skipped.
 #include <c10/core/InferenceMode.h>
 
 #include "check.h"

@@ -18,7 +18,8 @@ struct StoredTensor {
   at::ScalarType dtype = at::kFloat;
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;
-  /// int8 only: shape[0] floats (maybe unaligned); a value is its integer divided by its row's scale.
+  /// int8 only: shape[0] floats (maybe unaligned); a value is its integer divided by its row's
+  /// scale.
   const std::byte* row_scale = nullptr;
 
   size_t bytes() const;

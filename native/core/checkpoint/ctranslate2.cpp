@@ -1,7 +1,7 @@
 // CTranslate2's model.bin, binary version 6, little endian: u32 version, string specification,
-// u32 revision, u32 count; per variable its name, u8 rank, u32 dimensions, u8 type, u32 bytes, data;
-// u32 count of aliases, pairs (alias, target). A string is u16 length, then bytes with a closing
-// NUL. OpenNMT/CTranslate2, src/models/model.cc and python/ctranslate2/specs/model_spec.py.
+// u32 revision, u32 count; per variable its name, u8 rank, u32 dimensions, u8 type, u32 bytes,
+// data; u32 count of aliases, pairs (alias, target). A string is u16 length, then bytes with a
+// closing NUL. OpenNMT/CTranslate2, src/models/model.cc and python/ctranslate2/specs/model_spec.py.
 #include <c10/core/ScalarType.h>
 
 #include <cstring>

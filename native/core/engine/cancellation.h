@@ -31,8 +31,8 @@ class Cancellation {
   void check() const {
     if (raised_.load(std::memory_order_acquire)) {
       const ErrorCode reason = reason_.load(std::memory_order_relaxed);
-      fail(reason, reason == ErrorCode::kDisposed ? "The model was disposed"
-                                                  : "The call was cancelled");
+      fail(reason,
+           reason == ErrorCode::kDisposed ? "The model was disposed" : "The call was cancelled");
     }
     if (first_) first_->check();
     if (second_) second_->check();

@@ -17,8 +17,8 @@ using Outcome = std::variant<T, Error>;
 template <typename T>
 using Done = std::function<void(Outcome<T>)>;
 
-/// The thread that a model computes on, and its bounded queue. Between two jobs it runs `step`, which
-/// advances whatever is computed in batches, for as long as `step` says that more is to do.
+/// The thread that a model computes on, and its bounded queue. Between two jobs it runs `step`,
+/// which advances whatever is computed in batches, for as long as `step` says that more is to do.
 class InferenceThread {
  public:
   struct Options {

@@ -54,9 +54,8 @@ at::Tensor SelfCache::attend(int64_t layer, const at::Tensor& query, const at::T
                   : attend_generic(layer, query, key, value, rows);
 }
 
-at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query,
-                                     const at::Tensor& key, const at::Tensor& value,
-                                     std::span<const CachePosition> rows) {
+at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                                     const at::Tensor& value, std::span<const CachePosition> rows) {
   const int64_t width = shape_.width();
   const int64_t head = shape_.head_size;
   const int64_t per_head = context_ * head;
@@ -107,9 +106,8 @@ at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query,
   return out;
 }
 
-at::Tensor SelfCache::attend_generic(int64_t layer, const at::Tensor& query,
-                                     const at::Tensor& key, const at::Tensor& value,
-                                     std::span<const CachePosition> rows) {
+at::Tensor SelfCache::attend_generic(int64_t layer, const at::Tensor& query, const at::Tensor& key,
+                                     const at::Tensor& value, std::span<const CachePosition> rows) {
   const auto count = static_cast<int64_t>(rows.size());
   int64_t length = 0;
   std::vector<int64_t> slots;
@@ -156,10 +154,11 @@ void SelfCache::copy(int64_t from, int64_t to, int64_t length) {
 CrossCache::CrossCache(const AttentionShape& shape, int64_t context, const Placement& placement)
     : shape_(shape), context_(context), kernels_(placement.uses_kernels()) {
   const auto options = at::TensorOptions(placement.dtype).device(placement.device);
-  // Positions behind the last whole block are read by the kernel, though never used: keep them finite.
-  keys_ = at::zeros({shape.layers, shape.heads, kernels_ ? round_up(context) : context,
-                     shape.head_size},
-                    options);
+  // Positions behind the last whole block are read by the kernel, though never used: keep them
+  // finite.
+  keys_ = at::zeros(
+      {shape.layers, shape.heads, kernels_ ? round_up(context) : context, shape.head_size},
+      options);
   values_ = at::empty({shape.layers, shape.heads, context, shape.head_size}, options);
 }
 
@@ -176,13 +175,14 @@ void CrossCache::set(int64_t layer, const at::Tensor& key_value) {
   at::Tensor blocks = keys.view({shape_.heads, -1, shape_.head_size, cpu::kBlock});
   const int64_t whole = context_ / cpu::kBlock;
   const at::Tensor source = split.select(0, 0);
-  blocks.narrow(1, 0, whole).copy_(
-      source.narrow(1, 0, whole * cpu::kBlock)
-          .unflatten(1, {whole, cpu::kBlock})
-          .transpose(2, 3));
+  blocks.narrow(1, 0, whole)
+      .copy_(source.narrow(1, 0, whole * cpu::kBlock)
+                 .unflatten(1, {whole, cpu::kBlock})
+                 .transpose(2, 3));
   if (const int64_t rest = context_ - whole * cpu::kBlock; rest > 0) {
-    blocks.select(1, whole).narrow(2, 0, rest).copy_(
-        source.narrow(1, whole * cpu::kBlock, rest).transpose(1, 2));
+    blocks.select(1, whole)
+        .narrow(2, 0, rest)
+        .copy_(source.narrow(1, whole * cpu::kBlock, rest).transpose(1, 2));
   }
 }
 
@@ -190,9 +190,9 @@ at::Tensor CrossCache::attend(int64_t layer, const at::Tensor& query) const {
   const int64_t rows = query.size(0);
   const int64_t width = shape_.width();
   if (!kernels_) {
-    const at::Tensor out = at::scaled_dot_product_attention(
-        split_heads(query, shape_), keys_.select(0, layer).unsqueeze(0),
-        values_.select(0, layer).unsqueeze(0));
+    const at::Tensor out = at::scaled_dot_product_attention(split_heads(query, shape_),
+                                                            keys_.select(0, layer).unsqueeze(0),
+                                                            values_.select(0, layer).unsqueeze(0));
     return out.squeeze(0).transpose(0, 1).reshape({rows, width});
   }
   at::Tensor out = at::empty({rows, width}, at::kFloat);
@@ -207,8 +207,8 @@ at::Tensor CrossCache::attend(int64_t layer, const at::Tensor& query) const {
           .query_stride = query.stride(0),
           .key = keys.select(0, h).const_data_ptr(),
           .value = values.select(0, h).const_data_ptr(),
-          .storage = keys.scalar_type() == at::kFloat ? cpu::Storage::kFloat32
-                                                      : cpu::Storage::kBFloat16,
+          .storage =
+              keys.scalar_type() == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16,
           .out = out.data_ptr<float>() + h * head,
           .out_stride = width,
           .scratch = scratch(static_cast<size_t>(cpu::kMaxTile * round_up(context_))),

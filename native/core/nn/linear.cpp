@@ -76,8 +76,8 @@ void RowLinear::run(const at::Tensor& x, at::Tensor& out, cpu::Epilogue epilogue
   const cpu::LinearArgs args = {
       .x = x.const_data_ptr<float>(),
       .weight = weight_.const_data_ptr(),
-      .storage = weight_.scalar_type() == at::kHalf ? cpu::Storage::kFloat16
-                                                    : cpu::Storage::kFloat32,
+      .storage =
+          weight_.scalar_type() == at::kHalf ? cpu::Storage::kFloat16 : cpu::Storage::kFloat32,
       .bias = bias_.const_data_ptr<float>(),
       .out = out.data_ptr<float>(),
       .rows = x.size(0),
@@ -86,9 +86,8 @@ void RowLinear::run(const at::Tensor& x, at::Tensor& out, cpu::Epilogue epilogue
       .epilogue = epilogue,
   };
   const auto& kernels = cpu::kernels();
-  at::parallel_for(0, weight_.size(0), 1, [&](int64_t begin, int64_t end) {
-    kernels.linear(args, begin, end);
-  });
+  at::parallel_for(0, weight_.size(0), 1,
+                   [&](int64_t begin, int64_t end) { kernels.linear(args, begin, end); });
 }
 
 at::Tensor RowLinear::forward(const at::Tensor& x, Activation activation) const {
@@ -114,8 +113,7 @@ at::Tensor RowLinear::rows(const std::vector<int64_t>& indices) const {
     return weight_.index_select(0, at::tensor(indices, at::kLong).to(weight_.device()));
   }
   const int64_t inner = weight_.size(1);
-  at::Tensor out =
-      at::empty({static_cast<int64_t>(indices.size()), inner}, at::kFloat);
+  at::Tensor out = at::empty({static_cast<int64_t>(indices.size()), inner}, at::kFloat);
   for (size_t i = 0; i < indices.size(); ++i) {
     out.select(0, static_cast<int64_t>(i))
         .copy_(weight_.select(0, indices[i] / cpu::kBlock).select(1, indices[i] % cpu::kBlock));

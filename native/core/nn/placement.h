@@ -11,7 +11,8 @@ struct Placement {
   at::Device device = at::kCPU;
   /// Type of the large matrix products: float32, bfloat16 or (CUDA) float16.
   at::ScalarType dtype = at::kFloat;
-  /// Whether layers for few rows use voxpod's CPU kernels; off, ATen's operators serve every device.
+  /// Whether layers for few rows use voxpod's CPU kernels; off, ATen's operators serve every
+  /// device.
   bool cpu_kernels = true;
 
   bool uses_kernels() const { return cpu_kernels && device.is_cpu(); }

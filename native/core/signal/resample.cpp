@@ -33,8 +33,8 @@ std::vector<float> resample(std::span<const float> pcm, int64_t from, int64_t to
   }
   if (from == to) return {pcm.begin(), pcm.end()};
   const int64_t divisor = std::gcd(from, to);
-  const int64_t step = from / divisor;    // input samples for every
-  const int64_t phases = to / divisor;    // output samples
+  const int64_t step = from / divisor;  // input samples for every
+  const int64_t phases = to / divisor;  // output samples
   const double cutoff = kRolloff * static_cast<double>(std::min(step, phases)) /
                         static_cast<double>(step);  // of the input's Nyquist frequency
   const auto reach = static_cast<int64_t>(std::ceil(kZeroCrossings / cutoff));

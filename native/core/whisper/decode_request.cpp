@@ -12,8 +12,8 @@ constexpr int64_t kMaxBestOf = 64;
 void check_tokens(const std::vector<int64_t>& tokens, const Geometry& geometry, const char* name) {
   for (const int64_t token : tokens) {
     if (token < 0 || token >= geometry.vocabulary) {
-      fail(ErrorCode::kInvalidArgument, name, " holds token ", token, ", outside the vocabulary of ",
-           geometry.vocabulary);
+      fail(ErrorCode::kInvalidArgument, name, " holds token ", token,
+           ", outside the vocabulary of ", geometry.vocabulary);
     }
   }
 }

@@ -16,7 +16,7 @@ struct TimestampRules {
 
 /// How one window is decoded. Defaults decode greedily without rules.
 struct DecodeRequest {
-  std::vector<int64_t> prompt;  ///< all tokens before the first sampled one
+  std::vector<int64_t> prompt;      ///< all tokens before the first sampled one
   int64_t start_of_transcript = 0;  ///< its place in `prompt`
   int64_t sample_begin = 0;         ///< where the sampled text begins, at most prompt.size()
   int64_t max_tokens = 224;

@@ -23,9 +23,8 @@ Decoder::Decoder(Weights& weights, const Geometry& geometry)
     const std::string cross = at + ".encoder_attn";
     layers_.push_back({
         .self_norm = weights.norm(self + "_layer_norm", width),
-        .query_key_value =
-            weights.row_linear({self + ".q_proj", self + ".k_proj", self + ".v_proj"}, width,
-                               width),
+        .query_key_value = weights.row_linear(
+            {self + ".q_proj", self + ".k_proj", self + ".v_proj"}, width, width),
         .self_out = weights.row_linear({self + ".out_proj"}, width, width),
         .cross_norm = weights.norm(cross + "_layer_norm", width),
         .query = weights.row_linear({cross + ".q_proj"}, width, width),
@@ -59,8 +58,7 @@ at::Tensor Decoder::embed(std::span<const Row> rows) const {
     positions.push_back(row.at.position);
   }
   at::Tensor x = tokens_.rows(tokens);
-  return x.add_(
-      positions_.index_select(0, at::tensor(positions, at::kLong).to(placement_.device)));
+  return x.add_(positions_.index_select(0, at::tensor(positions, at::kLong).to(placement_.device)));
 }
 
 at::Tensor Decoder::cross_attention(int64_t layer, const at::Tensor& query,
@@ -71,8 +69,8 @@ at::Tensor Decoder::cross_attention(int64_t layer, const at::Tensor& query,
     size_t end = begin + 1;
     while (end < rows.size() && rows[end].audio == rows[begin].audio) ++end;
     const auto count = static_cast<int64_t>(end - begin);
-    parts.push_back(rows[begin].audio->attend(
-        layer, query.narrow(0, static_cast<int64_t>(begin), count)));
+    parts.push_back(
+        rows[begin].audio->attend(layer, query.narrow(0, static_cast<int64_t>(begin), count)));
     begin = end;
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
@@ -92,8 +90,8 @@ at::Tensor Decoder::forward(std::span<const Row> rows, SelfCache& cache,
     layer.self_out.add_to(x, cache.attend(index, qkv[0], qkv[1], qkv[2], positions));
     const at::Tensor query = layer.query.forward(layer.cross_norm.forward(x, dtype));
     layer.cross_out.add_to(x, cross_attention(index, query, rows));
-    layer.mlp_out.add_to(
-        x, layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), Activation::kGelu));
+    layer.mlp_out.add_to(x,
+                         layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), Activation::kGelu));
   }
   if (static_cast<int64_t>(wanted.size()) != x.size(0)) {
     x = x.index_select(0, at::tensor(wanted, at::kLong).to(placement_.device));

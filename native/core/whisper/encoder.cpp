@@ -6,8 +6,8 @@
 namespace voxpod::whisper {
 namespace {
 
-/// A convolution of size 3 and padding 1 over x [time, channels]: rows of three neighbouring frames,
-/// which overlap in memory, times the flattened kernel.
+/// A convolution of size 3 and padding 1 over x [time, channels]: rows of three neighbouring
+/// frames, which overlap in memory, times the flattened kernel.
 at::Tensor convolve(const Linear& kernel, const at::Tensor& x, int64_t stride) {
   const int64_t channels = x.size(1);
   const at::Tensor padded = at::constant_pad_nd(x, {0, 0, 1, 1});
@@ -23,8 +23,8 @@ Encoder::Encoder(Weights& weights, const Geometry& geometry)
   const int64_t width = geometry.width;
   conv1_ = weights.convolution("encoder.conv1", width, geometry.mels, 3);
   conv2_ = weights.convolution("encoder.conv2", width, width, 3);
-  positions_ = weights.tensor("encoder.embed_positions.weight", {geometry.audio_context, width},
-                              at::kFloat);
+  positions_ =
+      weights.tensor("encoder.embed_positions.weight", {geometry.audio_context, width}, at::kFloat);
   for (int64_t i = 0; i < geometry.encoder_layers; ++i) {
     const std::string at = "encoder.layers." + std::to_string(i);
     const std::string attention = at + ".self_attn";
@@ -49,8 +49,8 @@ at::Tensor Encoder::attention(const Layer& layer, const at::Tensor& x) const {
                              .view({time, 3, heads_, width / heads_})
                              .permute({1, 2, 0, 3})
                              .unsqueeze(1);
-  const at::Tensor out = at::scaled_dot_product_attention(qkv.select(0, 0), qkv.select(0, 1),
-                                                          qkv.select(0, 2));
+  const at::Tensor out =
+      at::scaled_dot_product_attention(qkv.select(0, 0), qkv.select(0, 1), qkv.select(0, 2));
   return layer.attention_out.forward(out.squeeze(0).transpose(0, 1).reshape({time, width}));
 }
 

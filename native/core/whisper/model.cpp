@@ -80,11 +80,11 @@ void Model::post(const CancellationPtr& cancellation, const std::shared_ptr<Done
   });
 }
 
-void Model::log_mel(std::vector<float> pcm, const CancellationPtr& cancellation,
+void Model::log_mel(std::span<const float> pcm, const CancellationPtr& cancellation,
                     Done<at::Tensor> done) {
   const auto guarded = guard(cancellation);
   post<at::Tensor>(guarded, std::make_shared<Done<at::Tensor>>(std::move(done)),
-                   [this, guarded, pcm = std::move(pcm)] {
+                   [this, guarded, pcm] {
                      return voxpod::log_mel(pcm, geometry_.mels, *guarded).to(placement_.device);
                    });
 }
@@ -136,8 +136,7 @@ void Model::detect_language(Window window, int64_t start_of_transcript,
         std::vector<float> out;
         double total = 0;
         for (const int64_t token : languages) {
-          out.push_back(
-              static_cast<float>(std::exp(values[static_cast<size_t>(token)] - top)));
+          out.push_back(static_cast<float>(std::exp(values[static_cast<size_t>(token)] - top)));
           total += out.back();
         }
         for (float& p : out) p = static_cast<float>(p / total);
@@ -291,8 +290,8 @@ void Model::advance() {
 
 void Model::extend(Decoding& decoding, Sequence& sequence, std::span<float> logits) {
   const DecodeRequest& request = decoding.request;
-  const auto sampled = std::span<const int64_t>(sequence.tokens)
-                           .subspan(static_cast<size_t>(request.sample_begin));
+  const auto sampled =
+      std::span<const int64_t>(sequence.tokens).subspan(static_cast<size_t>(request.sample_begin));
   const auto drawn =
       static_cast<int64_t>(sequence.tokens.size()) - static_cast<int64_t>(request.prompt.size());
   apply_rules(logits, request, sampled);
@@ -322,8 +321,7 @@ DecodeResult Model::result(const Decoding& decoding) const {
   }
   DecodeResult out;
   out.tokens.assign(best->tokens.begin() + static_cast<int64_t>(begin), best->tokens.end());
-  out.average_log_probability =
-      best->log_probability / static_cast<double>(out.tokens.size() + 1);
+  out.average_log_probability = best->log_probability / static_cast<double>(out.tokens.size() + 1);
   out.no_speech_probability = decoding.no_speech;
   return out;
 }

@@ -37,8 +37,9 @@ class Model {
   const Placement& placement() const { return placement_; }
   int64_t weight_bytes() const { return weight_bytes_; }
 
-  /// 16 kHz PCM to features [mels, frames] on the device.
-  void log_mel(std::vector<float> pcm, const CancellationPtr& cancellation, Done<at::Tensor> done);
+  /// 16 kHz PCM, which must live until `done` is called, to features [mels, frames] on the device.
+  void log_mel(std::span<const float> pcm, const CancellationPtr& cancellation,
+               Done<at::Tensor> done);
   /// Encodes frames [start, start + frames) of the features, zero-padded to a window.
   void encode(at::Tensor features, int64_t start, int64_t frames,
               const CancellationPtr& cancellation, Done<Window> done);

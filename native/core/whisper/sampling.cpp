@@ -65,8 +65,8 @@ double uniform(uint64_t seed, int64_t row, int64_t step) {
   return static_cast<double>(state >> 11) * 0x1.0p-53;
 }
 
-int64_t draw(std::span<const float> logits, const DecodeRequest& request, int64_t best,
-             int64_t row, int64_t step) {
+int64_t draw(std::span<const float> logits, const DecodeRequest& request, int64_t best, int64_t row,
+             int64_t step) {
   const double top = logits[static_cast<size_t>(best)];
   const auto weight = [&](float logit) {
     return logit == kMasked ? 0 : std::exp((logit - top) / request.temperature);
@@ -99,8 +99,7 @@ Sample sample(std::span<const float> logits, const DecodeRequest& request, int64
   const int64_t best = kernels.max_index(logits.data(), size);
   // Everything is masked, or the model computes NaN: the text ends here.
   if (best < 0) return {request.end_of_text, 0};
-  const int64_t token =
-      request.temperature > 0 ? draw(logits, request, best, row, step) : best;
+  const int64_t token = request.temperature > 0 ? draw(logits, request, best, row, step) : best;
   return {token, logits[static_cast<size_t>(token)] - kernels.log_sum_exp(logits.data(), size)};
 }
 

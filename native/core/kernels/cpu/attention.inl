@@ -1,6 +1,8 @@
 // Attention of a few queries over one head's cache. Keys lie in blocks of kBlock positions with the
 // head's dimensions as rows, so that scores of neighbouring positions fill a vector and memory is
 // read in order.
+#include "kernels/cpu/simd.h"
+
 namespace {
 
 template <typename Stored, int Rows>

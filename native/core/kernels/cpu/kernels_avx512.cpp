@@ -1,11 +1,7 @@
 // The CPU kernels, compiled for AVX-512.
-#include "kernels/cpu/kernels.h"
-#include "kernels/cpu/simd.h"
-
-// The order matters: attention uses linear's tile sizes.
-#include "kernels/cpu/linear.inl"
-
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/linear.inl"
 #include "kernels/cpu/rows.inl"
 
 namespace voxpod::cpu {

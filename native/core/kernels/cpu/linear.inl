@@ -1,14 +1,8 @@
 // A linear layer for few rows. A packed block of weights is read once for every kRowTile rows; the
 // accumulators of a tile stay in registers for the whole inner loop.
-namespace {
+#include "kernels/cpu/simd.h"
 
-// Accumulators: kRowTile * (kBlock / kWidth) vectors, of 32 registers with AVX-512 and 16 with AVX2.
-#if defined(__AVX512F__)
-constexpr int kRowTile = 8;
-#else
-constexpr int kRowTile = 2;
-#endif
-constexpr int kBlockVectors = static_cast<int>(voxpod::cpu::kBlock) / kWidth;
+namespace {
 
 inline void finish(Vec value, float* out, voxpod::cpu::Epilogue epilogue) {
   if (epilogue == voxpod::cpu::Epilogue::kGelu) value = gelu(value);
@@ -19,8 +13,8 @@ inline void finish(Vec value, float* out, voxpod::cpu::Epilogue epilogue) {
 template <typename Stored, int Rows>
 void linear_tile(const voxpod::cpu::LinearArgs& args, int64_t row, int64_t block) {
   using voxpod::cpu::kBlock;
-  const auto* weight = static_cast<const typename Stored::Type*>(args.weight) +
-                       block * args.inner * kBlock;
+  const auto* weight =
+      static_cast<const typename Stored::Type*>(args.weight) + block * args.inner * kBlock;
   const float* x = args.x + row * args.inner;
   Vec acc[Rows][kBlockVectors];
   for (int v = 0; v < kBlockVectors; ++v) {
@@ -53,11 +47,15 @@ template <typename Stored>
 void linear_blocks(const voxpod::cpu::LinearArgs& args, int64_t begin, int64_t end) {
   using Tile = void (*)(const voxpod::cpu::LinearArgs&, int64_t, int64_t);
 #if defined(__AVX512F__)
-  static constexpr Tile kTiles[] = {
-      nullptr,
-      linear_tile<Stored, 1>, linear_tile<Stored, 2>, linear_tile<Stored, 3>,
-      linear_tile<Stored, 4>, linear_tile<Stored, 5>, linear_tile<Stored, 6>,
-      linear_tile<Stored, 7>, linear_tile<Stored, 8>};
+  static constexpr Tile kTiles[] = {nullptr,
+                                    linear_tile<Stored, 1>,
+                                    linear_tile<Stored, 2>,
+                                    linear_tile<Stored, 3>,
+                                    linear_tile<Stored, 4>,
+                                    linear_tile<Stored, 5>,
+                                    linear_tile<Stored, 6>,
+                                    linear_tile<Stored, 7>,
+                                    linear_tile<Stored, 8>};
 #else
   static constexpr Tile kTiles[] = {nullptr, linear_tile<Stored, 1>, linear_tile<Stored, 2>};
 #endif

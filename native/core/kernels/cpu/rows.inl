@@ -1,4 +1,6 @@
 // Reductions over one row.
+#include "kernels/cpu/simd.h"
+
 namespace {
 
 void layer_norm(const float* x, const float* gamma, const float* beta, float* out, int64_t size) {

@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernels/cpu/kernels.h"
+
 namespace {
 
 #if defined(__AVX512F__)
@@ -84,6 +86,16 @@ inline Vec load_bfloat16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 #endif
+
+// Rows that a kernel computes at once: kRowTile * kBlockVectors accumulators stay in registers, of
+// which AVX-512 has 32 and AVX2 16.
+#if defined(__AVX512F__)
+constexpr int kRowTile = 8;
+#else
+constexpr int kRowTile = 2;
+#endif
+constexpr int kBlockVectors = static_cast<int>(voxpod::cpu::kBlock) / kWidth;
+static_assert(kRowTile <= voxpod::cpu::kMaxTile);
 
 /// A stored number type: what memory holds and how a vector of it becomes float32.
 struct Float32 {

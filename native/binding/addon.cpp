@@ -1,0 +1,108 @@
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <napi.h>
+#include <torch/headeronly/version.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "arguments.h"
+#include "cancellation.h"
+#include "environment.h"
+#include "kernels/cpu/dispatch.h"
+#include "signal/resample.h"
+#include "whisper_model.h"
+
+namespace voxpod::binding {
+namespace {
+
+Napi::Value info(const Napi::CallbackInfo& call) {
+  Napi::Env env = call.Env();
+  auto devices = Napi::Array::New(env);
+  const auto add = [&](const std::string& name, const std::string& description) {
+    auto device = Napi::Object::New(env);
+    device.Set("name", name);
+    device.Set("description", description);
+    devices.Set(devices.Length(), device);
+  };
+  add("cpu", cpu::model_name());
+  const int count = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+  for (int i = 0; i < count; ++i) add("cuda:" + std::to_string(i), "CUDA device");
+
+  auto features = Napi::Array::New(env);
+  for (const std::string& feature : cpu::features()) features.Set(features.Length(), feature);
+  auto processor = Napi::Object::New(env);
+  processor.Set("model", cpu::model_name());
+  processor.Set("cores", static_cast<double>(std::thread::hardware_concurrency()));
+  processor.Set("features", features);
+  processor.Set("dtype", cpu::fast_bfloat16() ? "bfloat16" : "float32");
+
+  auto out = Napi::Object::New(env);
+  out.Set("torch", TORCH_VERSION);
+  out.Set("devices", devices);
+  out.Set("cpu", processor);
+  return out;
+}
+
+/// resample(pcm, from, to)
+Napi::Value resample_call(const Napi::CallbackInfo& call) {
+  const std::span<const float> pcm = samples(call[0], "pcm");
+  const int64_t from = integer(call[1], "from");
+  const int64_t to = integer(call[2], "to");
+  Environment& environment = Environment::of(call.Env());
+  const auto calls = environment.calls;
+  using Pcm = std::vector<float>;
+  return calls->start<Pcm>(
+      call.Env(),
+      [&](Done<Pcm> done) {
+        calls->spawn([=, closing = environment.closing, done = std::move(done)] {
+          try {
+            done(resample(pcm, from, to, *closing));
+          } catch (...) {
+            done(current_error());
+          }
+        });
+      },
+      [](Napi::Env env, Pcm& result) -> Napi::Value {
+        // The array takes the vector over: copying minutes of audio would hold Node's loop up.
+        auto* owned = new Pcm(std::move(result));
+        const auto buffer = Napi::ArrayBuffer::New(
+            env, owned->data(), owned->size() * sizeof(float),
+            [](Napi::Env, void*, Pcm* last) { delete last; }, owned);
+        return Napi::Float32Array::New(env, owned->size(), buffer, 0);
+      },
+      {call[0]});
+}
+
+/// The environment ends (process exit, or a worker thread's): computing threads stop before the
+/// addon's memory goes.
+void close(Environment* environment) {
+  environment->closing->cancel(ErrorCode::kDisposed);
+  environment->calls->close();
+  for (const auto& weak : environment->models) {
+    if (const auto model = weak.lock()) model->stop();
+  }
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment(env);
+  env.SetInstanceData(environment);
+  env.AddCleanupHook(close, environment);
+
+  const Napi::Function cancellation = JsCancellation::define(env);
+  environment->cancellation = Napi::Persistent(cancellation);
+  environment->log_mel = Napi::Persistent(JsLogMel::define(env));
+  environment->window = Napi::Persistent(JsWindow::define(env));
+  environment->whisper_model = Napi::Persistent(JsWhisperModel::define(env));
+
+  exports.Set("info", Napi::Function::New(env, info, "info"));
+  exports.Set("Cancellation", cancellation);
+  exports.Set("resample", Napi::Function::New(env, resample_call, "resample"));
+  exports.Set("loadWhisper", Napi::Function::New(env, JsWhisperModel::load, "loadWhisper"));
+  return exports;
+}
+
+NODE_API_MODULE(voxpod, init)
+
+}  // namespace
+}  // namespace voxpod::binding

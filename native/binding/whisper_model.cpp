@@ -1,0 +1,255 @@
+#include "whisper_model.h"
+
+#include "arguments.h"
+#include "cancellation.h"
+#include "environment.h"
+
+namespace voxpod::binding {
+
+using whisper::Model;
+
+Napi::Function JsLogMel::define(Napi::Env env) {
+  return DefineClass(
+      env, "LogMel",
+      {InstanceAccessor<&JsLogMel::mels>("mels"), InstanceAccessor<&JsLogMel::frames>("frames"),
+       InstanceMethod<&JsLogMel::dispose>("dispose")});
+}
+
+Napi::Value JsLogMel::mels(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(get(info.Env()).size(0)));
+}
+
+Napi::Value JsLogMel::frames(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(get(info.Env()).size(1)));
+}
+
+Napi::Function JsWindow::define(Napi::Env env) {
+  return DefineClass(env, "EncodedWindow", {InstanceMethod<&JsWindow::dispose>("dispose")});
+}
+
+Napi::Function JsWhisperModel::define(Napi::Env env) {
+  return DefineClass(env, "WhisperModel",
+                     {InstanceAccessor<&JsWhisperModel::geometry>("geometry"),
+                      InstanceAccessor<&JsWhisperModel::placement>("placement"),
+                      InstanceMethod<&JsWhisperModel::log_mel>("logMel"),
+                      InstanceMethod<&JsWhisperModel::encode>("encode"),
+                      InstanceMethod<&JsWhisperModel::detect_language>("detectLanguage"),
+                      InstanceMethod<&JsWhisperModel::decode>("decode"),
+                      InstanceMethod<&JsWhisperModel::dispose>("dispose")});
+}
+
+/// Only `load` makes one: it hands the model over in an external value.
+JsWhisperModel::JsWhisperModel(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<JsWhisperModel>(info) {
+  if (!info[0].IsExternal()) refuse(info.Env(), "A WhisperModel is made by loadWhisper");
+  model_ = *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data();
+}
+
+namespace {
+
+whisper::ModelOptions model_options(const Napi::Object& options) {
+  return {
+      .device = text(options.Get("device"), "device"),
+      .dtype = text(options.Get("dtype"), "dtype"),
+      .threads = static_cast<int>(
+          std::clamp<int64_t>(integer(options.Get("threads"), "threads"), 0, 1024)),
+      .max_batch = std::clamp<int64_t>(integer(options.Get("maxBatch"), "maxBatch"), 0, 1024),
+      .max_queue = static_cast<size_t>(
+          std::clamp<int64_t>(integer(options.Get("maxQueue"), "maxQueue"), 0, 1 << 20)),
+  };
+}
+
+whisper::DecodeRequest decode_request(const Napi::Object& from) {
+  whisper::DecodeRequest out;
+  out.prompt = tokens(from.Get("prompt"), "prompt");
+  out.start_of_transcript = integer(from.Get("startOfTranscript"), "startOfTranscript");
+  out.sample_begin = integer(from.Get("sampleBegin"), "sampleBegin");
+  out.max_tokens = integer(from.Get("maxTokens"), "maxTokens");
+  out.temperature = number(from.Get("temperature"), "temperature");
+  out.best_of = integer(from.Get("bestOf"), "bestOf");
+  out.seed = static_cast<uint64_t>(integer(from.Get("seed"), "seed"));
+  out.suppress = tokens(from.Get("suppress"), "suppress");
+  out.suppress_first = tokens(from.Get("suppressFirst"), "suppressFirst");
+  out.end_of_text = integer(from.Get("endOfText"), "endOfText");
+  out.no_speech = integer(from.Get("noSpeech"), "noSpeech");
+  if (const Napi::Value rules = from.Get("timestamps"); !rules.IsNull()) {
+    const Napi::Object stamps = object(rules, "timestamps");
+    out.timestamps = whisper::TimestampRules{
+        .begin = integer(stamps.Get("begin"), "timestamps.begin"),
+        .none = integer(stamps.Get("none"), "timestamps.none"),
+        .max_initial = integer(stamps.Get("maxInitial"), "timestamps.maxInitial"),
+    };
+  }
+  return out;
+}
+
+Napi::Value to_js(Napi::Env env, const whisper::DecodeResult& result) {
+  auto tokens = Napi::Int32Array::New(env, result.tokens.size());
+  for (size_t i = 0; i < result.tokens.size(); ++i) {
+    tokens[i] = static_cast<int32_t>(result.tokens[i]);
+  }
+  auto out = Napi::Object::New(env);
+  out.Set("tokens", tokens);
+  out.Set("averageLogProbability", result.average_log_probability);
+  out.Set("noSpeechProbability", result.no_speech_probability);
+  return out;
+}
+
+/// Calls `progress` on Node's thread, at most a hundred times.
+std::function<void(double)> progress_callback(const Napi::Value& value,
+                                              const std::shared_ptr<Calls>& calls) {
+  if (!value.IsFunction()) return nullptr;
+  auto* reference = new Napi::FunctionReference(Napi::Persistent(value.As<Napi::Function>()));
+  // The reference is dropped on Node's thread, whoever lets go of it last.
+  const std::shared_ptr<Napi::FunctionReference> shared(
+      reference,
+      [calls](Napi::FunctionReference* last) { calls->post([last](Napi::Env) { delete last; }); });
+  return [shared, calls, shown = -1](double fraction) mutable {
+    const int percent = static_cast<int>(fraction * 100);
+    if (percent == shown) return;
+    shown = percent;
+    calls->post(
+        [shared, fraction](Napi::Env env) { shared->Call({Napi::Number::New(env, fraction)}); });
+  };
+}
+
+}  // namespace
+
+Napi::Value JsWhisperModel::load(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Environment& environment = Environment::of(env);
+  const std::string folder = text(info[0], "folder");
+  const whisper::ModelOptions options = model_options(object(info[1], "options"));
+  const auto calls = environment.calls;
+  const auto progress = progress_callback(info[2], calls);
+  const auto cancellation =
+      std::make_shared<Cancellation>(cancellation_of(info[3]), environment.closing);
+  using Loaded = std::shared_ptr<Model>;
+  return calls->start<Loaded>(
+      env,
+      [&](Done<Loaded> done) {
+        calls->spawn([=, done = std::move(done)] {
+          try {
+            done(std::make_shared<Model>(folder, options, progress, cancellation));
+          } catch (...) {
+            done(current_error());
+          }
+        });
+      },
+      [](Napi::Env loop, Loaded& model) -> Napi::Value {
+        Environment& data = Environment::of(loop);
+        std::erase_if(data.models, [](const auto& other) { return other.expired(); });
+        data.models.push_back(model);
+        return data.whisper_model.New({Napi::External<Loaded>::New(loop, &model)});
+      },
+      {});
+}
+
+Napi::Value JsWhisperModel::geometry(const Napi::CallbackInfo& info) {
+  const whisper::Geometry& g = model_->geometry();
+  auto out = Napi::Object::New(info.Env());
+  out.Set("mels", static_cast<double>(g.mels));
+  out.Set("audioContext", static_cast<double>(g.audio_context));
+  out.Set("textContext", static_cast<double>(g.text_context));
+  out.Set("width", static_cast<double>(g.width));
+  out.Set("heads", static_cast<double>(g.decoder_heads));
+  out.Set("encoderLayers", static_cast<double>(g.encoder_layers));
+  out.Set("decoderLayers", static_cast<double>(g.decoder_layers));
+  out.Set("vocabulary", static_cast<double>(g.vocabulary));
+  return out;
+}
+
+Napi::Value JsWhisperModel::placement(const Napi::CallbackInfo& info) {
+  const Placement& placement = model_->placement();
+  auto out = Napi::Object::New(info.Env());
+  out.Set("device", placement.device.str());
+  out.Set("dtype", dtype_name(placement.dtype));
+  out.Set("weightBytes", static_cast<double>(model_->weight_bytes()));
+  return out;
+}
+
+Napi::Value JsWhisperModel::log_mel(const Napi::CallbackInfo& info) {
+  const std::span<const float> pcm = samples(info[0], "pcm");
+  const auto cancellation = cancellation_of(info[1]);
+  return Environment::of(info.Env())
+      .calls->start<at::Tensor>(
+          info.Env(),
+          [&](Done<at::Tensor> done) { model_->log_mel(pcm, cancellation, std::move(done)); },
+          [](Napi::Env env, at::Tensor& features) -> Napi::Value {
+            const Napi::Object out = Environment::of(env).log_mel.New({});
+            JsLogMel::Unwrap(out)->hold(env, features, static_cast<int64_t>(features.nbytes()));
+            return out;
+          },
+          {info.This(), info[0]});
+}
+
+Napi::Value JsWhisperModel::encode(const Napi::CallbackInfo& info) {
+  Environment& environment = Environment::of(info.Env());
+  const at::Tensor features =
+      unwrap<JsLogMel>(info[0], environment.log_mel, "LogMel")->get(info.Env());
+  const int64_t start = integer(info[1], "start");
+  const int64_t frames = integer(info[2], "frames");
+  const auto cancellation = cancellation_of(info[3]);
+  return environment.calls->start<Model::Window>(
+      info.Env(),
+      [&](Done<Model::Window> done) {
+        model_->encode(features, start, frames, cancellation, std::move(done));
+      },
+      [](Napi::Env env, Model::Window& window) -> Napi::Value {
+        const Napi::Object out = Environment::of(env).window.New({});
+        const int64_t bytes = window->bytes();
+        JsWindow::Unwrap(out)->hold(env, std::move(window), bytes);
+        return out;
+      },
+      {info.This(), info[0]});
+}
+
+Napi::Value JsWhisperModel::detect_language(const Napi::CallbackInfo& info) {
+  Environment& environment = Environment::of(info.Env());
+  const Model::Window window =
+      unwrap<JsWindow>(info[0], environment.window, "EncodedWindow")->get(info.Env());
+  const int64_t start = integer(info[1], "startOfTranscript");
+  std::vector<int64_t> languages = tokens(info[2], "languages");
+  const auto cancellation = cancellation_of(info[3]);
+  return environment.calls->start<std::vector<float>>(
+      info.Env(),
+      [&](Done<std::vector<float>> done) {
+        model_->detect_language(window, start, std::move(languages), cancellation, std::move(done));
+      },
+      [](Napi::Env env, std::vector<float>& probabilities) -> Napi::Value {
+        auto out = Napi::Float32Array::New(env, probabilities.size());
+        std::copy(probabilities.begin(), probabilities.end(), out.Data());
+        return out;
+      },
+      {info.This(), info[0]});
+}
+
+Napi::Value JsWhisperModel::decode(const Napi::CallbackInfo& info) {
+  Environment& environment = Environment::of(info.Env());
+  const Model::Window window =
+      unwrap<JsWindow>(info[0], environment.window, "EncodedWindow")->get(info.Env());
+  whisper::DecodeRequest request = decode_request(object(info[1], "request"));
+  const auto cancellation = cancellation_of(info[2]);
+  return environment.calls->start<whisper::DecodeResult>(
+      info.Env(),
+      [&](Done<whisper::DecodeResult> done) {
+        model_->decode(window, std::move(request), cancellation, std::move(done));
+      },
+      [](Napi::Env env, whisper::DecodeResult& result) { return to_js(env, result); },
+      {info.This(), info[0]});
+}
+
+Napi::Value JsWhisperModel::dispose(const Napi::CallbackInfo& info) {
+  const auto calls = Environment::of(info.Env()).calls;
+  return calls->start<bool>(
+      info.Env(),
+      [&](Done<bool> done) {
+        calls->spawn([model = model_, done = std::move(done)] {
+          model->stop();
+          done(true);
+        });
+      },
+      [](Napi::Env env, bool&) -> Napi::Value { return env.Undefined(); }, {info.This()});
+}
+
+}  // namespace voxpod::binding
