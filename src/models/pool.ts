@@ -125,7 +125,7 @@ export class ModelPool {
         },
         refuse: (error) => {
           signal?.removeEventListener('abort', leave);
-          reject(error as Error);
+          reject(error);
         },
       };
       signal?.addEventListener('abort', leave, { once: true });

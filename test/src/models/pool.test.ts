@@ -13,7 +13,9 @@ const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(
 function newPool(t: TestContext, maxModels = 1): { pool: ModelPool; loads: string[] } {
   const loads: string[] = [];
   const log = {
-    info: (line: string) => void (line.startsWith('Loaded ') && loads.push(line)),
+    info: (line: string) => {
+      if (line.startsWith('Loaded ')) loads.push(line);
+    },
     warn: () => undefined,
   };
   const pool = new ModelPool({ store: new ModelStore({ offline: true }), maxModels, log });
