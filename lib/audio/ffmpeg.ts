@@ -96,8 +96,16 @@ class SampleCollector {
   }
 }
 
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)?.trim() ?? '';
+/** What ffmpeg's complaints come to, for someone who does not read ffmpeg's. */
+function undecodable(complaints: string, status: number | null): AudioError {
+  const last = complaints.trim().split('\n').at(-1)?.trim() ?? '';
+  const reason = complaints.includes('not on whitelist')
+    ? 'it is not in a format for sound'
+    : `ffmpeg says "${last || `status ${status}`}"`;
+  return new AudioError(
+    'AUDIO_INVALID',
+    `The audio cannot be decoded: ${reason}. Check that the file is whole and is an audio file.`,
+  );
 }
 
 function run(input: FfmpegInput, options: FfmpegOptions): Promise<Float32Array> {
@@ -165,12 +173,7 @@ function run(input: FfmpegInput, options: FfmpegOptions): Promise<Float32Array> 
         } else if (killedBy !== null) {
           reject(new AudioError('FFMPEG_FAILED', `ffmpeg was ended by ${killedBy}.`));
         } else {
-          reject(
-            new AudioError(
-              'AUDIO_INVALID',
-              `The audio cannot be decoded: ${lastLine(complaints) || `ffmpeg ended with status ${status}`}.`,
-            ),
-          );
+          reject(undecodable(complaints, status));
         }
       });
     });

@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { ModelError, messageOf } from '../errors.js';
 import { languageCode, languages } from '../whisper/languages.js';
@@ -166,8 +166,9 @@ export class WhisperTokenizer {
       );
     }
     const content = parse(file, text);
-    // Two megabytes take some 50 ms to parse and 100 ms to index: others get a turn in between.
-    await nextTurn();
+    // Two megabytes take some 50 ms to parse and 100 ms to index. In between others get a turn,
+    // timers among them: setImmediate would come back before those.
+    await pause(1);
     try {
       return new WhisperTokenizer(file, content);
     } catch (error) {

@@ -1,0 +1,325 @@
+/** The parts of Whisper's policy that need no model, on inputs small enough to work out by hand. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  decodeWithFallback,
+  isSilence,
+  needsFallback,
+  type Attempt,
+  type Thresholds,
+} from '../../../lib/whisper/fallback.js';
+import { resolveTranscribeOptions, resolveWhisperOptions } from '../../../lib/whisper/defaults.js';
+import { PromptHistory, buildPrompt } from '../../../lib/whisper/prompt.js';
+import { seekLoop, type SeekLoop } from '../../../lib/whisper/seek_loop.js';
+import { windowSeed } from '../../../lib/whisper/seed.js';
+import { splitWindow } from '../../../lib/whisper/segments.js';
+import type { Segment, TranscribeOptions, WhisperOptions } from '../../../lib/whisper/types.js';
+
+const begin = 1000;
+/** Token of a time in seconds. */
+const at = (seconds: number): number => begin + Math.round(seconds / 0.02);
+
+describe('splitWindow', () => {
+  const layout = { seek: 500, size: 3000, timestampBegin: begin, framesPerTimestamp: 2 };
+
+  it('cuts at pairs of timestamps and seeks to the last pair', () => {
+    const tokens = [at(0), 1, 2, at(2), at(3), 3, at(4), at(4), 4, 5];
+    assert.deepEqual(splitWindow(tokens, layout), {
+      pieces: [
+        { start: 5, end: 7, tokens: [at(0), 1, 2, at(2)] },
+        { start: 8, end: 9, tokens: [at(3), 3, at(4)] },
+      ],
+      next: 500 + 400,
+    });
+  });
+
+  it('takes the rest too where it ends in one timestamp, and moves on by the window', () => {
+    const tokens = [at(0), 1, at(2), at(2), 2, at(5)];
+    assert.deepEqual(splitWindow(tokens, layout), {
+      pieces: [
+        { start: 5, end: 7, tokens: [at(0), 1, at(2)] },
+        { start: 7, end: 10, tokens: [at(2), 2, at(5)] },
+      ],
+      next: 3500,
+    });
+  });
+
+  it('makes one segment where there is no pair', () => {
+    assert.deepEqual(splitWindow([at(0), 1, 2], { ...layout, size: 1000 }), {
+      pieces: [{ start: 5, end: 15, tokens: [at(0), 1, 2] }],
+      next: 1500,
+    });
+    assert.deepEqual(splitWindow([at(0), 1, 2, at(3)], layout).pieces[0]?.end, 8);
+    assert.deepEqual(splitWindow([], layout), {
+      pieces: [{ start: 5, end: 35, tokens: [] }],
+      next: 3500,
+    });
+  });
+
+  it('always moves on', () => {
+    assert.equal(splitWindow([begin, begin], layout).next, 3500);
+  });
+});
+
+const thresholds: Thresholds = {
+  compressionRatioThreshold: 2.4,
+  logProbThreshold: -1,
+  noSpeechThreshold: 0.6,
+};
+const good: Attempt = {
+  ...{ tokens: [1], temperature: 0, avgLogProb: -0.3, compressionRatio: 1.2, noSpeechProb: 0.01 },
+};
+
+describe('fallback', () => {
+  it('is for what is repetitive or unlikely', () => {
+    assert.equal(needsFallback(good, thresholds), false);
+    assert.equal(needsFallback({ ...good, compressionRatio: 2.41 }, thresholds), true);
+    assert.equal(needsFallback({ ...good, compressionRatio: 2.4 }, thresholds), false);
+    assert.equal(needsFallback({ ...good, avgLogProb: -1.01 }, thresholds), true);
+    assert.equal(needsFallback({ ...good, avgLogProb: -1 }, thresholds), false);
+  });
+
+  it('is not for silence', () => {
+    const quiet = { ...good, avgLogProb: -1.5, noSpeechProb: 0.7, compressionRatio: 9 };
+    assert.equal(needsFallback(quiet, thresholds), false);
+    assert.equal(isSilence(quiet, thresholds), true);
+    assert.equal(isSilence({ ...quiet, avgLogProb: -0.9 }, thresholds), false);
+    assert.equal(isSilence({ ...quiet, noSpeechProb: 0.6 }, thresholds), false);
+  });
+
+  it('looks at no threshold that is off', () => {
+    const bad = { ...good, compressionRatio: 99, avgLogProb: -99, noSpeechProb: 1 };
+    const off = {
+      ...{ compressionRatioThreshold: null, logProbThreshold: null, noSpeechThreshold: null },
+    };
+    assert.equal(needsFallback(bad, off), false);
+    assert.equal(isSilence(bad, off), false);
+    // As in the reference, without a threshold for the text quiet alone makes silence.
+    assert.equal(isSilence(good, { ...off, noSpeechThreshold: 0 }), true);
+  });
+
+  it('tries temperatures in turn and keeps the last attempt', async () => {
+    const tried: number[] = [];
+    const decode = (temperature: number, index: number): Promise<Attempt> => {
+      tried.push(temperature);
+      return Promise.resolve({ ...good, temperature, avgLogProb: index === 2 ? -0.5 : -2 });
+    };
+    const attempt = await decodeWithFallback([0, 0.2, 0.4, 0.6], thresholds, decode);
+    assert.deepEqual(tried, [0, 0.2, 0.4]);
+    assert.equal(attempt.temperature, 0.4);
+    assert.equal((await decodeWithFallback([0, 0.2], thresholds, decode)).temperature, 0.2);
+  });
+});
+
+describe('prompts', () => {
+  const textContext = 20;
+
+  it('put the text before the head, cut to its end', () => {
+    assert.deepEqual(buildPrompt([50, 51], [], 49, textContext), {
+      tokens: Int32Array.of(50, 51),
+      startOfTranscript: 0,
+    });
+    const previous = Array.from({ length: 12 }, (_, i) => i);
+    assert.deepEqual(buildPrompt([50, 51], previous, 49, textContext), {
+      tokens: Int32Array.of(49, 3, 4, 5, 6, 7, 8, 9, 10, 11, 50, 51),
+      startOfTranscript: 10,
+    });
+  });
+
+  it('start with the initial prompt and go on with the text', () => {
+    const history = new PromptHistory([1, 2], false, textContext);
+    assert.deepEqual(history.previous(), [1, 2]);
+    history.add([3, 4]);
+    assert.deepEqual(history.previous(), [1, 2, 3, 4]);
+    history.reset();
+    assert.deepEqual(history.previous(), []);
+    history.add([5]);
+    assert.deepEqual(history.previous(), [5]);
+    assert.deepEqual(history.transcribed(), [3, 4, 5]);
+  });
+
+  it('carry the initial prompt where asked', () => {
+    const history = new PromptHistory([1, 2], true, textContext);
+    history.add([3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert.deepEqual(history.previous(), [1, 2, 5, 6, 7, 8, 9, 10, 11]);
+    history.reset();
+    assert.deepEqual(history.previous(), [1, 2]);
+  });
+
+  it('carry an initial prompt that fills all the room', () => {
+    const initial = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    const history = new PromptHistory(initial, true, textContext);
+    history.add([10, 11]);
+    assert.deepEqual(history.previous(), initial);
+  });
+});
+
+describe('windowSeed', () => {
+  it('differs with each of its parts and is a safe integer', () => {
+    const seeds = new Set<number>();
+    for (const seed of [0, 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+      for (const seek of [0, 2, 3000, 8_640_000]) {
+        for (const index of [0, 1, 5]) {
+          const value = windowSeed(seed, seek, index);
+          assert.ok(Number.isSafeInteger(value) && value >= 0);
+          assert.equal(windowSeed(seed, seek, index), value);
+          seeds.add(value);
+        }
+      }
+    }
+    assert.equal(seeds.size, 48);
+  });
+});
+
+/** Runs the loop on windows whose tokens are given, and notes what it was asked. */
+async function loopOver(
+  windows: Partial<Attempt>[],
+  options: Partial<SeekLoop> = {},
+): Promise<{ segments: Segment[]; asked: [number, number, readonly number[]][]; done: number[] }> {
+  const asked: [number, number, readonly number[]][] = [];
+  const done: number[] = [];
+  const loop: SeekLoop = {
+    frames: 4000,
+    timestampBegin: begin,
+    framesPerTimestamp: 2,
+    thresholds,
+    conditionOnPreviousText: true,
+    history: new PromptHistory([], false, 448),
+    decode: (seek, size, previous) => {
+      asked.push([seek, size, previous]);
+      return Promise.resolve({ ...good, ...windows[asked.length - 1] });
+    },
+    text: (tokens) =>
+      tokens.map((token) => (token === 9 ? ' ' : token < begin ? 'w' : '')).join(''),
+    onPosition: (frame) => done.push(frame),
+    ...options,
+  };
+  const segments: Segment[] = [];
+  for await (const segment of seekLoop(loop)) segments.push(segment);
+  return { segments, asked, done };
+}
+
+describe('seekLoop', () => {
+  it('seeks to the end of the last whole segment and prompts with the text', async () => {
+    const first = [at(0), 1, at(20), at(20), 2];
+    const second = [at(0), 2, at(20)];
+    const { segments, asked, done } = await loopOver([{ tokens: first }, { tokens: second }]);
+    assert.deepEqual(asked, [
+      [0, 3000, []],
+      [2000, 2000, [at(0), 1, at(20)]],
+    ]);
+    assert.deepEqual(done, [2000, 4000]);
+    assert.deepEqual(
+      segments.map(({ id, seek, start, end, text }) => ({ id, seek, start, end, text })),
+      [
+        { id: 0, seek: 0, start: 0, end: 20, text: 'w' },
+        { id: 1, seek: 2000, start: 20, end: 40, text: 'w' },
+      ],
+    );
+  });
+
+  it('skips silence', async () => {
+    const silence = { tokens: [at(0), 1, at(3)], noSpeechProb: 0.9, avgLogProb: -1.2 };
+    const { segments, asked } = await loopOver([silence, { tokens: [at(0), 1, at(5)] }]);
+    assert.deepEqual(asked[1], [3000, 1000, []]);
+    assert.deepEqual(
+      segments.map(({ id, start, end }) => [id, start, end]),
+      [[0, 30, 35]],
+    );
+  });
+
+  it('empties segments without length or text, and keeps their place', async () => {
+    const tokens = [at(1), 1, at(1), at(2), 9, at(3), at(3), 1, at(4)];
+    const { segments, asked } = await loopOver([{ tokens }, { tokens: [at(0), 1] }]);
+    assert.deepEqual(
+      segments.slice(0, 3).map(({ id, text, tokens }) => [id, text, tokens.length]),
+      [
+        [0, '', 0],
+        [1, '', 0],
+        [2, 'w', 3],
+      ],
+    );
+    assert.deepEqual(asked[1]?.[2], [at(3), 1, at(4)]);
+  });
+
+  it('does not prompt with text of high temperatures, nor where told not to', async () => {
+    const tokens = [at(0), 1, at(20), at(20), 2];
+    const hot = await loopOver([{ tokens, temperature: 0.6 }, {}]);
+    assert.deepEqual(hot.asked[1]?.[2], []);
+    const warm = await loopOver([{ tokens, temperature: 0.5 }, {}]);
+    assert.equal(warm.asked[1]?.[2].length, 3);
+    const off = await loopOver([{ tokens }, {}], { conditionOnPreviousText: false });
+    assert.deepEqual(off.asked[1]?.[2], []);
+  });
+
+  it('decodes nothing of nothing', async () => {
+    assert.deepEqual((await loopOver([], { frames: 0 })).asked, []);
+  });
+});
+
+describe('options', () => {
+  const wrong: [object, RegExp][] = [
+    [{ langauge: 'en' }, /Did you mean language/],
+    [{ language: 3 }, /a string for language/],
+    [{ task: 'sing' }, /one of transcribe, translate for task/],
+    [{ temperature: -1 }, /between 0 and 10 for temperature/],
+    [{ temperature: [] }, /at least one number/],
+    [{ temperature: [0, '1'] }, /temperature\[1\]/],
+    [{ temperature: Array(21).fill(0) }, /at most 20/],
+    [{ bestOf: 0 }, /bestOf/],
+    [{ compressionRatioThreshold: NaN }, /compressionRatioThreshold/],
+    [{ conditionOnPreviousText: 1 }, /true or false/],
+    [{ initialPrompt: 'x'.repeat(5001) }, /at most 5000 characters/],
+    [{ suppressTokens: '1,2' }, /an array/],
+    [{ suppressTokens: [-2] }, /suppressTokens\[0\]/],
+    [{ maxInitialTimestamp: 31 }, /maxInitialTimestamp/],
+    [{ sampleLength: 0 }, /sampleLength/],
+    [{ seed: 2 ** 53 }, /seed/],
+    [{ signal: 'stop' }, /an AbortSignal/],
+    [{ onProgress: true }, /a function/],
+  ];
+  for (const [options, message] of wrong) {
+    it(`refuse ${JSON.stringify(options).slice(0, 60)}`, () => {
+      assert.throws(() => resolveTranscribeOptions(options as TranscribeOptions), {
+        code: 'INVALID_ARGUMENT',
+        message,
+      });
+    });
+  }
+
+  it('refuse wrong ones for loading', () => {
+    const cases: [object, RegExp][] = [
+      [{ device: 'gpu' }, /"cpu", "cuda" or "cuda:N"/],
+      [{ dtype: 'int8' }, /one of auto, float32/],
+      [{ threads: -1 }, /threads/],
+      [{ maxBatch: 0 }, /maxBatch/],
+      [{ maxQueue: 1e9 }, /maxQueue/],
+      [{ cache: 1 }, /Unknown option "cache"/],
+    ];
+    for (const [options, message] of cases) {
+      assert.throws(() => resolveWhisperOptions(options as WhisperOptions), {
+        code: 'INVALID_ARGUMENT',
+        message,
+      });
+    }
+  });
+
+  it('have the defaults of the reference', () => {
+    const { temperatures, compressionRatioThreshold, logProbThreshold, noSpeechThreshold } =
+      resolveTranscribeOptions();
+    assert.deepEqual(temperatures, [0, 0.2, 0.4, 0.6, 0.8, 1]);
+    assert.deepEqual(
+      [compressionRatioThreshold, logProbThreshold, noSpeechThreshold],
+      [2.4, -1, 0.6],
+    );
+    assert.deepEqual(resolveTranscribeOptions({ temperature: 0.3 }).temperatures, [0.3]);
+    assert.equal(resolveTranscribeOptions({ noSpeechThreshold: null }).noSpeechThreshold, null);
+  });
+
+  it('are copied: a list that changes later changes nothing', () => {
+    const temperature = [0, 0.5];
+    const resolved = resolveTranscribeOptions({ temperature });
+    temperature.push(9);
+    assert.deepEqual(resolved.temperatures, [0, 0.5]);
+  });
+});

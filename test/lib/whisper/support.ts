@@ -1,0 +1,137 @@
+/** What the tests of audio and Whisper share. */
+import { cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadNative } from '../../../lib/binding.js';
+import { messageOf } from '../../../lib/errors.js';
+
+/** Why the addon cannot be used here, for a test's `skip`; undefined where it can. */
+export function nativeProblem(): string | undefined {
+  try {
+    loadNative();
+    return undefined;
+  } catch (error) {
+    return `no addon: ${messageOf(error).split('\n')[0] ?? ''}`;
+  }
+}
+
+/** A folder named by the environment, or undefined. */
+export function folderFrom(variable: string): string | undefined {
+  const folder = process.env[variable];
+  return folder === undefined || folder === '' ? undefined : folder;
+}
+
+/** Most milliseconds by which a timer of 10 ms was late while `work` ran. */
+export async function lateness(work: () => Promise<unknown>): Promise<number> {
+  let worst = 0;
+  let due = performance.now() + 10;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    worst = Math.max(worst, now - due);
+    due = now + 10;
+  }, 10);
+  try {
+    await work();
+  } finally {
+    // What blocked the loop to the end counts too.
+    worst = Math.max(worst, performance.now() - due);
+    clearInterval(timer);
+  }
+  return worst;
+}
+
+/** Ids in the vocabulary of the small golden models: 256 bytes, then Whisper's own layout. */
+export interface ByteLayout {
+  EOT: number;
+  SOT: number;
+  LANG0: number;
+  TRANSLATE: number;
+  TRANSCRIBE: number;
+  SOLM: number;
+  PREV: number;
+  NOSP: number;
+  NOTS: number;
+}
+
+export const byteLayout: ByteLayout = {
+  ...{ EOT: 256, SOT: 257, LANG0: 258, TRANSLATE: 261, TRANSCRIBE: 262 },
+  ...{ SOLM: 263, PREV: 264, NOSP: 265, NOTS: 266 },
+};
+
+/** A tokenizer.json whose tokens are single bytes, with the languages en, zh and de. */
+export function byteTokenizer(layout: ByteLayout = byteLayout): Record<string, unknown> {
+  const vocab: Record<string, number> = {};
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+    vocab[String.fromCodePoint(printable ? byte : next++)] = byte;
+  }
+  const special: [number, string][] = [
+    [layout.EOT, 'endoftext'],
+    [layout.SOT, 'startoftranscript'],
+    [layout.LANG0, 'en'],
+    [layout.LANG0 + 1, 'zh'],
+    [layout.LANG0 + 2, 'de'],
+    [layout.TRANSLATE, 'translate'],
+    [layout.TRANSCRIBE, 'transcribe'],
+    [layout.SOLM, 'startoflm'],
+    [layout.PREV, 'startofprev'],
+    [layout.NOSP, 'nospeech'],
+    [layout.NOTS, 'notimestamps'],
+  ];
+  return {
+    version: '1.0',
+    added_tokens: special.map(([id, name]) => ({ id, content: `<|${name}|>`, special: true })),
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+    model: { type: 'BPE', vocab, merges: [] },
+  };
+}
+
+export async function tokenizerFolder(content: unknown): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'voxpod-tokenizer-'));
+  const text = typeof content === 'string' ? content : JSON.stringify(content);
+  await writeFile(join(folder, 'tokenizer.json'), text);
+  return folder;
+}
+
+/** A small golden model made whole by a tokenizer, in a new folder. */
+export async function goldenModel(golden: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'voxpod-golden-'));
+  for (const name of ['config.json', 'generation_config.json', 'preprocessor_config.json']) {
+    await cp(join(golden, name), join(folder, name));
+  }
+  await symlink(join(golden, 'model.safetensors'), join(folder, 'model.safetensors'));
+  const meta = JSON.parse(await readFile(join(golden, 'meta.json'), 'utf8')) as {
+    layout: ByteLayout;
+  };
+  await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(byteTokenizer(meta.layout)));
+  return folder;
+}
+
+/** Words of a text for scoring: lower case, no punctuation. */
+export function words(text: string): string[] {
+  const plain = text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s]/gu, '');
+  return plain.split(/\s+/u).filter((word) => word !== '');
+}
+
+/** Substitutions, insertions and deletions between two texts of words. */
+export function wordErrors(reference: readonly string[], heard: readonly string[]): number {
+  let row = Array.from({ length: heard.length + 1 }, (_, i) => i);
+  for (const [i, word] of reference.entries()) {
+    const next = [i + 1];
+    for (const [j, other] of heard.entries()) {
+      next.push(
+        Math.min(
+          (row[j] ?? 0) + (word === other ? 0 : 1),
+          (row[j + 1] ?? 0) + 1,
+          (next[j] ?? 0) + 1,
+        ),
+      );
+    }
+    row = next;
+  }
+  return row[heard.length] ?? 0;
+}
