@@ -18,8 +18,8 @@ import {
 
 /** A loaded Whisper model, as far as a job needs it. */
 export interface Transcriber {
-  /** Where it computes: "cpu", "cuda:0". */
-  readonly device: string;
+  /** `device`: where it computes, "cpu" or "cuda:0". */
+  readonly info: { readonly device: string };
   transcribe(audio: AudioSource, options?: TranscribeOptions): Promise<Transcript>;
 }
 
@@ -122,7 +122,7 @@ async function transcribe(
     detected_language: transcript.language,
     transcription: formatText(transcript, input.transcription),
     translation: translation ? formatText(translation, input.translation) : null,
-    device: whisper.device.startsWith('cuda') ? 'cuda' : 'cpu',
+    device: whisper.info.device.startsWith('cuda') ? 'cuda' : 'cpu',
     model,
   };
 }

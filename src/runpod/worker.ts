@@ -1,4 +1,5 @@
 /** The worker's loop: takes jobs, runs them side by side, and ends without losing one. */
+import { setMaxListeners } from 'node:events';
 import { JobError, messageOf } from '../../lib/errors.js';
 import type { Logger } from '../log.js';
 import type { RunpodClient } from './client.js';
@@ -53,6 +54,8 @@ export class WorkerLoop {
 
   constructor(options: LoopOptions) {
     this.#options = options;
+    // Every post on its way listens: as many as there are jobs, and no leak.
+    setMaxListeners(0, this.#abandon.signal, this.#stopping.signal);
   }
 
   /** Stops taking; `run` resolves when the jobs that run have ended. A second call aborts them. */

@@ -87,7 +87,8 @@ export function clientRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
 
   app.post('/run', limit(MAX_RUN_BYTES), async (context) => {
     const job = await submit(context, false);
-    return job instanceof Response ? job : context.json({ id: job.id, status: job.state });
+    // RunPod's answer, even where a waiting worker has taken the job this instant.
+    return job instanceof Response ? job : context.json({ id: job.id, status: 'IN_QUEUE' });
   });
 
   app.post('/runsync', limit(MAX_RUNSYNC_BYTES), async (context) => {
@@ -128,7 +129,7 @@ export function clientRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
       if (!queue.retry(job)) {
         return context.json({ error: 'only a failed or timed out job can be retried' }, 400);
       }
-      return context.json({ id: job.id, status: job.state });
+      return context.json({ id: job.id, status: 'IN_QUEUE' });
     }),
   );
 

@@ -41,6 +41,17 @@ export class WorkerRegistry {
     };
   }
 
+  /**
+   * A ping names the jobs that the worker holds. One it was given a while ago and does not name died
+   * with an earlier process under the same id, and is queued again.
+   */
+  pinged(workerId: string, jobIds: readonly string[]): void {
+    for (const job of this.#queue.running(workerId)) {
+      const age = Date.now() - (job.startedAt ?? 0);
+      if (age > this.#silenceMs && !jobIds.includes(job.id)) this.#queue.requeue(job);
+    }
+  }
+
   counts(): WorkerCounts {
     const busy = new Set(this.#queue.running().map((job) => job.workerId));
     const running = [...this.#workers.keys()].filter((id) => busy.has(id)).length;

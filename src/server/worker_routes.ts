@@ -10,10 +10,10 @@ import type { PlatformContext, PlatformEnvironment, WorkerCall } from './platfor
 /** What a worker posts; without a status the job is over. */
 const doneSchema = z.object({
   status: z.string().optional(),
-  output: z.unknown(),
-  error: z.unknown(),
+  output: z.unknown().optional(),
+  error: z.unknown().optional(),
 });
-const chunkSchema = z.object({ output: z.unknown() });
+const chunkSchema = z.object({ output: z.unknown().optional() });
 
 /** RunPod's batches are at most this large here, so that one call cannot empty the queue. */
 const MAX_BATCH = 1000;
@@ -116,7 +116,10 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
 
   app.get(
     '/ping/:worker',
-    handle('ping', async (context) => context.json({ status: 'ok' })),
+    handle('ping', async (context, workerId) => {
+      platform.workers.pinged(workerId, context.req.query('job_id')?.split(',') ?? []);
+      return context.json({ status: 'ok' });
+    }),
   );
   return app;
 }

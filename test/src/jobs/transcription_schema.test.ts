@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { transcribeOptions } from '../../../src/jobs/transcription.js';
+import { parseTranscription } from '../../../src/jobs/transcription_schema.js';
+
+/** Every option of worker-faster_whisper with its default. */
+const OFFICIAL = {
+  audio: 'https://example.com/a.mp3',
+  audio_base64: null,
+  model: 'base',
+  transcription: 'plain_text',
+  translate: false,
+  translation: 'plain_text',
+  language: null,
+  temperature: 0,
+  best_of: 5,
+  beam_size: 5,
+  patience: 1.0,
+  length_penalty: 0,
+  suppress_tokens: '-1',
+  initial_prompt: null,
+  condition_on_previous_text: true,
+  temperature_increment_on_fallback: 0.2,
+  compression_ratio_threshold: 2.4,
+  logprob_threshold: -1.0,
+  no_speech_threshold: 0.6,
+  enable_vad: false,
+  word_timestamps: false,
+};
+
+test("the official worker's defaults, written out or not, mean the library's defaults", () => {
+  const written = transcribeOptions(parseTranscription(OFFICIAL));
+  assert.deepEqual(transcribeOptions(parseTranscription({})), written);
+  assert.deepEqual(written, {
+    temperature: [0, 0.2, 0.4, 0.6, 0.8, 1],
+    bestOf: 5,
+    compressionRatioThreshold: 2.4,
+    logProbThreshold: -1,
+    noSpeechThreshold: 0.6,
+    conditionOnPreviousText: true,
+    suppressTokens: [-1],
+    seed: 0,
+  });
+});
+
+test('options arrive at the library', () => {
+  const options = transcribeOptions(
+    parseTranscription({
+      language: 'de',
+      temperature: 0.5,
+      temperature_increment_on_fallback: 0.3,
+      best_of: 2,
+      suppress_tokens: '-1, 5,7',
+      initial_prompt: 'Guten Tag',
+      condition_on_previous_text: false,
+      compression_ratio_threshold: null,
+      logprob_threshold: -0.5,
+      no_speech_threshold: null,
+      seed: 42,
+    }),
+  );
+  assert.deepEqual(options, {
+    language: 'de',
+    temperature: [0.5, 0.8],
+    bestOf: 2,
+    suppressTokens: [-1, 5, 7],
+    initialPrompt: 'Guten Tag',
+    conditionOnPreviousText: false,
+    compressionRatioThreshold: null,
+    logProbThreshold: -0.5,
+    noSpeechThreshold: null,
+    seed: 42,
+  });
+  const fixed = parseTranscription({ temperature: 0.4, temperature_increment_on_fallback: null });
+  assert.deepEqual(transcribeOptions(fixed).temperature, [0.4]);
+  const empty = parseTranscription({ suppress_tokens: '' });
+  assert.deepEqual(transcribeOptions(empty).suppressTokens, []);
+});
+
+test('what is not served is refused by name, what changes nothing is accepted', () => {
+  for (const [name, value] of [
+    ['beam_size', 10],
+    ['patience', 2],
+    ['length_penalty', 0.5],
+    ['enable_vad', true],
+    ['word_timestamps', true],
+  ] as const) {
+    assert.throws(() => parseTranscription({ [name]: value }), {
+      code: 'JOB_INVALID',
+      message: new RegExp(`${name} is not served`),
+    });
+  }
+  assert.equal(parseTranscription({ beam_size: 1 }).beam_size, 1);
+  assert.equal(parseTranscription({ transcription: 'plain text' }).transcription, 'plain_text');
+});
+
+test('wrong input is refused with everything that is wrong', () => {
+  const rows: [unknown, RegExp][] = [
+    [{ langauge: 'en' }, /unknown option "langauge"/],
+    [{ temperature: 'hot' }, /temperature: .*number/],
+    [{ temperature: 3 }, /temperature/],
+    [{ temperature: NaN }, /temperature/],
+    [{ best_of: 0 }, /best_of/],
+    [{ transcription: 'docx' }, /transcription/],
+    [{ suppress_tokens: 'a,b' }, /suppress_tokens must be/],
+    [{ model: '../../etc' }, /model must be/],
+    [{ model: '/models/x' }, /model must be/],
+    [{ seed: -1 }, /seed/],
+    [{ audio: 5 }, /audio/],
+    ['text', /object/],
+    [[], /object/],
+    [{ a: 1, language: 7 }, /language.*unknown option "a"|unknown option "a".*language/],
+  ];
+  for (const [input, message] of rows) {
+    assert.throws(() => parseTranscription(input), { code: 'JOB_INVALID', message });
+  }
+});
