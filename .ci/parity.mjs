@@ -38,7 +38,7 @@ const steps = [
     'ctest',
     ['--test-dir', 'build/cmake', '--output-on-failure', '-L', 'parity', '-R', chosen.join('|')],
   ],
-  [process.execPath, ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files]],
+  [process.execPath, ['--test', '--test-concurrency=1', ...files]],
 ];
 let failed = false;
 for (const [command, args] of steps) {

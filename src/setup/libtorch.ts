@@ -150,6 +150,8 @@ async function install(
     };
     files.push(...(await unpackWheel(path, tree, place, signal)));
     await rm(folder, { recursive: true, force: true });
+    // PyTorch's own CPU build names no CUDA library, and its index has none.
+    if (isTorch && wheelVersion(path).endsWith('+cpu')) break;
   }
   if (existing !== undefined) return addHeaders(tree, directory, existing, signal);
   const manifest = { version, headers, files: files.filter(({ path }) => path.startsWith('lib/')) };
