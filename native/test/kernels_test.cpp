@@ -1,0 +1,179 @@
+// The CPU kernels of every instruction set this machine has, against ATen in float64.
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <limits>
+
+#include "check.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace {
+
+using namespace voxpod;
+using namespace voxpod::cpu;
+using test::relative_error;
+
+std::vector<const Kernels*> available() {
+  std::vector<const Kernels*> out = {&kAvx2};
+  if (&kernels() == &kAvx512) out.push_back(&kAvx512);
+  return out;
+}
+
+at::Tensor random(std::vector<int64_t> sizes) {
+  static auto generator = at::detail::createCPUGenerator(3);
+  return at::randn(sizes, generator, at::kFloat);
+}
+
+at::Tensor pack(const at::Tensor& weight, at::ScalarType storage) {
+  const int64_t padding = (kBlock - weight.size(0) % kBlock) % kBlock;
+  return at::constant_pad_nd(weight, {0, 0, 0, padding})
+      .to(storage)
+      .view({-1, kBlock, weight.size(1)})
+      .transpose(1, 2)
+      .contiguous();
+}
+
+at::Tensor run_linear(const Kernels& kernels, const at::Tensor& x, const at::Tensor& packed,
+                      const at::Tensor& bias, at::Tensor out, Epilogue epilogue) {
+  kernels.linear(
+      {
+          .x = x.const_data_ptr<float>(),
+          .weight = packed.const_data_ptr(),
+          .storage = packed.scalar_type() == at::kHalf ? Storage::kFloat16 : Storage::kFloat32,
+          .bias = bias.const_data_ptr<float>(),
+          .out = out.data_ptr<float>(),
+          .rows = x.size(0),
+          .inner = x.size(1),
+          .columns = out.size(1),
+          .epilogue = epilogue,
+      },
+      0, packed.size(0));
+  return out;
+}
+
+}  // namespace
+
+TEST(kernels_test, "linear: all row counts, storages, epilogues and odd widths") {
+  for (const Kernels* kernels : available()) {
+    for (const int64_t columns : {1, 31, 32, 100}) {
+      const at::Tensor weight = random({columns, 48}).to(at::kHalf).to(at::kFloat);
+      const at::Tensor bias = random({columns});
+      const at::Tensor padded = at::constant_pad_nd(bias, {0, kBlock - columns % kBlock});
+      for (const auto storage : {at::kFloat, at::kHalf}) {
+        const at::Tensor packed = pack(weight, storage);
+        for (int64_t rows = 1; rows <= 19; ++rows) {
+          const at::Tensor x = random({rows, 48});
+          const at::Tensor expected =
+              at::matmul(x.to(at::kDouble), weight.t().to(at::kDouble)).add(bias);
+          const at::Tensor start = random({rows, columns});
+          const auto run = [&](Epilogue epilogue) {
+            return run_linear(*kernels, x, packed, padded, start.clone(), epilogue);
+          };
+          EXPECT_LESS(relative_error(run(Epilogue::kNone), expected), 1e-5);
+          EXPECT_LESS(relative_error(run(Epilogue::kAdd), expected.add(start)), 1e-5);
+          // Against the size of what goes in: GELU makes almost nothing of negative numbers.
+          const at::Tensor difference = run(Epilogue::kGelu).sub(at::gelu(expected)).abs();
+          EXPECT_LESS(difference.max().item<double>(), 1e-5 * expected.abs().max().item<double>());
+        }
+      }
+    }
+  }
+}
+
+TEST(kernels_test, "linear: a row's result is the same to the bit in any batch") {
+  for (const Kernels* kernels : available()) {
+    const at::Tensor packed = pack(random({64, 96}), at::kHalf);
+    const at::Tensor bias = random({64});
+    const at::Tensor x = random({17, 96});
+    const at::Tensor all =
+        run_linear(*kernels, x, packed, bias, at::empty({17, 64}), Epilogue::kGelu);
+    for (int64_t row = 0; row < 17; ++row) {
+      const at::Tensor alone = run_linear(*kernels, x.narrow(0, row, 1).clone(), packed, bias,
+                                          at::empty({1, 64}), Epilogue::kGelu);
+      EXPECT(alone.equal(all.narrow(0, row, 1)));
+    }
+  }
+}
+
+TEST(kernels_test, "attention: any length and number of queries, alone equal to together") {
+  for (const Kernels* kernels : available()) {
+    for (const auto storage : {at::kFloat, at::kBFloat16}) {
+      for (const int64_t length : {1, 31, 32, 33, 150}) {
+        for (const int64_t rows : {1, 5, 8, 11}) {
+          const int64_t head = 64;
+          const int64_t padded = (length + kBlock - 1) / kBlock * kBlock;
+          const at::Tensor query = random({rows, head});
+          const at::Tensor key = random({length, head}).to(storage);
+          const at::Tensor value = random({length, head}).to(storage);
+          const at::Tensor blocks = at::constant_pad_nd(key, {0, 0, 0, padded - length})
+                                        .view({-1, kBlock, head})
+                                        .transpose(1, 2)
+                                        .contiguous();
+          at::Tensor out = at::empty({rows, head});
+          std::vector<float> scratch(static_cast<size_t>(kMaxTile * padded));
+          const auto run = [&](int64_t first, int64_t count, at::Tensor& to) {
+            kernels->attention({
+                .query = query.const_data_ptr<float>() + first * head,
+                .query_stride = head,
+                .key = blocks.const_data_ptr(),
+                .value = value.const_data_ptr(),
+                .storage = storage == at::kFloat ? Storage::kFloat32 : Storage::kBFloat16,
+                .out = to.data_ptr<float>(),
+                .out_stride = head,
+                .scratch = scratch.data(),
+                .rows = count,
+                .length = length,
+                .head = head,
+                .scale = 0.125F,
+            });
+          };
+          run(0, rows, out);
+          const at::Tensor scores =
+              at::matmul(query.to(at::kDouble), key.t().to(at::kDouble)).mul(0.125);
+          const at::Tensor expected = at::matmul(at::softmax(scores, 1), value.to(at::kDouble));
+          EXPECT_LESS(relative_error(out, expected), 1e-5);
+          at::Tensor alone = at::empty({1, head});
+          run(rows - 1, 1, alone);
+          EXPECT(alone.equal(out.narrow(0, rows - 1, 1)));
+        }
+      }
+    }
+  }
+}
+
+TEST(kernels_test, "rows: layer norm, arg max and log-sum-exp, with masks") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const Kernels* kernels : available()) {
+    for (const int64_t size : {1, 15, 64, 515}) {
+      const at::Tensor x = random({size}).mul(4).add(2);
+      const at::Tensor gamma = random({size});
+      const at::Tensor beta = random({size});
+      at::Tensor out = at::empty({size});
+      kernels->layer_norm(x.const_data_ptr<float>(), gamma.const_data_ptr<float>(),
+                          beta.const_data_ptr<float>(), out.data_ptr<float>(), size);
+      const at::Tensor expected = at::layer_norm(x.to(at::kDouble), {size}, gamma.to(at::kDouble),
+                                                 beta.to(at::kDouble), 1e-5);
+      EXPECT_LESS(relative_error(out, expected), 1e-5);
+
+      at::Tensor logits = random({size}).mul(10);
+      EXPECT_EQUAL(kernels->max_index(logits.const_data_ptr<float>(), size),
+                   logits.argmax().item<int64_t>());
+      if (size > 2) logits.narrow(0, 1, size - 2).fill_(-infinity);
+      const double total = at::logsumexp(logits.to(at::kDouble), 0).item<double>();
+      EXPECT_LESS(std::abs(kernels->log_sum_exp(logits.const_data_ptr<float>(), size) - total),
+                  1e-5 * std::max(1.0, std::abs(total)));
+      logits.fill_(-infinity);
+      EXPECT_EQUAL(kernels->max_index(logits.const_data_ptr<float>(), size), -1);
+      EXPECT_EQUAL(kernels->log_sum_exp(logits.const_data_ptr<float>(), size), -infinity);
+    }
+  }
+}

@@ -1,0 +1,244 @@
+// The engine, on a tiny random model: batching, cancellation, the queue, the end.
+#include "whisper/model.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/randn.h>
+
+#include <future>
+
+#include "check.h"
+#include "tiny_model.h"
+
+namespace {
+
+using namespace voxpod;
+using namespace voxpod::whisper;
+using namespace voxpod::test;
+
+struct Loaded {
+  explicit Loaded(const ModelOptions& options = {}) {
+    write_tiny_model(folder.path());
+    model =
+        std::make_unique<Model>(folder.path(), options, nullptr, std::make_shared<Cancellation>());
+  }
+  TemporaryFolder folder;
+  std::unique_ptr<Model> model;
+};
+
+template <typename T>
+std::pair<Done<T>, std::future<Outcome<T>>> promise() {
+  auto made = std::make_shared<std::promise<Outcome<T>>>();
+  return {[made](Outcome<T> outcome) { made->set_value(std::move(outcome)); }, made->get_future()};
+}
+
+template <typename T>
+T get(std::future<Outcome<T>> future) {
+  Outcome<T> outcome = future.get();
+  if (const Error* error = std::get_if<Error>(&outcome)) throw *error;
+  return std::get<T>(outcome);
+}
+
+at::Tensor features(uint64_t seed) {
+  auto generator = at::detail::createCPUGenerator(seed);
+  return at::randn({80, 400}, generator, at::kFloat);
+}
+
+Model::Window encode(Model& model, const at::Tensor& mel, const CancellationPtr& cancel = nullptr) {
+  auto [done, future] = promise<Model::Window>();
+  model.encode(mel, 0, mel.size(1), cancel, std::move(done));
+  return get(std::move(future));
+}
+
+DecodeRequest request(double temperature = 0) {
+  DecodeRequest out;
+  out.prompt = {258, 3, 4};
+  out.sample_begin = 3;
+  out.max_tokens = 40;
+  out.end_of_text = 257;
+  out.no_speech = 260;
+  out.temperature = temperature;
+  out.best_of = 3;
+  out.seed = 11;
+  return out;
+}
+
+std::future<Outcome<DecodeResult>> start(Model& model, const Model::Window& window,
+                                         const DecodeRequest& options,
+                                         const CancellationPtr& cancel = nullptr) {
+  auto [done, future] = promise<DecodeResult>();
+  model.decode(window, options, cancel, std::move(done));
+  return std::move(future);
+}
+
+}  // namespace
+
+TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
+  for (const char* dtype : {"float32", "bfloat16"}) {
+    const Loaded loaded({.dtype = dtype});
+    Model& model = *loaded.model;
+    std::vector<Model::Window> windows;
+    for (uint64_t i = 0; i < 8; ++i) windows.push_back(encode(model, features(i)));
+    std::vector<DecodeRequest> requests;
+    std::vector<DecodeResult> alone;
+    for (size_t i = 0; i < windows.size(); ++i) {
+      DecodeRequest options = request(i % 3 == 2 ? 0.8 : 0);
+      options.prompt.resize(3 + i, 5);
+      options.sample_begin = static_cast<int64_t>(options.prompt.size());
+      requests.push_back(options);
+      alone.push_back(get(start(model, windows[i], options)));
+    }
+    std::vector<std::future<Outcome<DecodeResult>>> together;
+    for (size_t i = 0; i < windows.size(); ++i) {
+      together.push_back(start(model, windows[i], requests[i]));
+    }
+    for (size_t i = 0; i < windows.size(); ++i) {
+      const DecodeResult result = get(std::move(together[i]));
+      EXPECT(result.tokens == alone[i].tokens);
+      EXPECT_EQUAL(result.average_log_probability, alone[i].average_log_probability);
+      EXPECT_EQUAL(result.no_speech_probability, alone[i].no_speech_probability);
+    }
+  }
+}
+
+TEST(model_test, "ATen's operators alone give the same tokens as the kernels") {
+  const Loaded kernels({.dtype = "float32"});
+  const Loaded generic({.dtype = "float32", .cpu_kernels = false});
+  for (uint64_t i = 0; i < 4; ++i) {
+    const at::Tensor mel = features(i);
+    for (const double temperature : {0.0, 0.7}) {
+      const DecodeResult a =
+          get(start(*kernels.model, encode(*kernels.model, mel), request(temperature)));
+      const DecodeResult b =
+          get(start(*generic.model, encode(*generic.model, mel), request(temperature)));
+      EXPECT(a.tokens == b.tokens);
+      EXPECT_LESS(std::abs(a.average_log_probability - b.average_log_probability), 1e-4);
+    }
+  }
+}
+
+TEST(model_test, "one seed gives one text, another seed another") {
+  const Loaded loaded;
+  Model& model = *loaded.model;
+  const Model::Window window = encode(model, features(1));
+  DecodeRequest options = request(1);
+  const auto first = get(start(model, window, options)).tokens;
+  EXPECT(get(start(model, window, options)).tokens == first);
+  options.seed = 12;
+  EXPECT(get(start(model, window, options)).tokens != first);
+}
+
+TEST(model_test, "more samples than the batch holds still run") {
+  const Loaded loaded({.max_batch = 1});
+  DecodeRequest options = request(1);
+  options.best_of = 7;
+  const Model::Window window = encode(*loaded.model, features(1));
+  EXPECT(!get(start(*loaded.model, window, options)).tokens.empty());
+}
+
+TEST(model_test, "a decoding ends at the text context") {
+  const Loaded loaded;
+  DecodeRequest options = request();
+  options.suppress = {257};
+  options.max_tokens = 64;
+  options.prompt.resize(60, 9);
+  options.sample_begin = 60;
+  const Model::Window window = encode(*loaded.model, features(1));
+  EXPECT_EQUAL(get(start(*loaded.model, window, options)).tokens.size(), size_t{5});
+}
+
+TEST(model_test, "bad requests are refused with INVALID_ARGUMENT") {
+  const Loaded loaded;
+  Model& model = *loaded.model;
+  const Model::Window window = encode(model, features(1));
+  const auto refused = [&](const std::function<void(DecodeRequest&)>& change) {
+    DecodeRequest options = request();
+    change(options);
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, get(start(model, window, options)));
+  };
+  refused([](auto& o) { o.prompt = {}; });
+  refused([](auto& o) { o.prompt = {300}; });
+  refused([](auto& o) { o.prompt.resize(65, 1); });
+  refused([](auto& o) { o.suppress = {-1}; });
+  refused([](auto& o) { o.start_of_transcript = 3; });
+  refused([](auto& o) { o.sample_begin = 4; });
+  refused([](auto& o) { o.max_tokens = 0; });
+  refused([](auto& o) { o.temperature = NAN; });
+  refused([](auto& o) { o.best_of = 1000; });
+  refused([](auto& o) { o.timestamps = TimestampRules{.begin = 300}; });
+  for (const auto& [begin, count] : {std::pair(-1, 10), {0, 0}, {0, 3001}, {395, 10}}) {
+    auto [done, future] = promise<Model::Window>();
+    model.encode(features(1), begin, count, nullptr, std::move(done));
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, get(std::move(future)));
+  }
+  std::vector<float> pcm(16000, 0.0F);
+  pcm[777] = NAN;
+  auto [done, future] = promise<at::Tensor>();
+  model.log_mel(pcm, nullptr, std::move(done));
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, get(std::move(future)));
+}
+
+TEST(model_test, "cancellation ends one call and leaves the others") {
+  const Loaded loaded;
+  Model& model = *loaded.model;
+  const Model::Window window = encode(model, features(1));
+  const auto cancel = std::make_shared<Cancellation>();
+  auto other = start(model, window, request());
+  auto cancelled = start(model, window, request(), cancel);
+  cancel->cancel();
+  EXPECT_ERROR(ErrorCode::kCancelled, get(std::move(cancelled)));
+  EXPECT(!get(std::move(other)).tokens.empty());
+  EXPECT_ERROR(ErrorCode::kCancelled, encode(model, features(1), cancel));
+  EXPECT(!get(start(model, window, request())).tokens.empty());
+}
+
+TEST(model_test, "a full queue refuses, a stopped model ends every call") {
+  const Loaded loaded({.max_queue = 4});
+  Model& model = *loaded.model;
+  const Model::Window window = encode(model, features(1));
+  std::vector<std::future<Outcome<Model::Window>>> calls;
+  for (int i = 0; i < 40; ++i) {
+    auto [done, future] = promise<Model::Window>();
+    model.encode(features(1), 0, 400, nullptr, std::move(done));
+    calls.push_back(std::move(future));
+  }
+  auto decoding = start(model, window, request());
+  model.stop();
+  model.stop();
+  int full = 0;
+  int disposed = 0;
+  for (auto& call : calls) {
+    const auto code = error_of([&] { get(std::move(call)); });
+    full += code == ErrorCode::kQueueFull ? 1 : 0;
+    disposed += code == ErrorCode::kDisposed ? 1 : 0;
+  }
+  EXPECT_LESS(0, full);
+  EXPECT_LESS(0, disposed);
+  EXPECT(error_of([&] { get(std::move(decoding)); }).has_value());
+  EXPECT_ERROR(ErrorCode::kDisposed, get(start(model, window, request())));
+}
+
+TEST(model_test,
+     "loading: cancellation, unknown device and type, a missing tensor, another shape") {
+  const TemporaryFolder folder;
+  write_tiny_model(folder.path());
+  const auto load = [&](const ModelOptions& options, bool cancelled = false) {
+    const auto cancel = std::make_shared<Cancellation>();
+    if (cancelled) cancel->cancel();
+    const Model model(folder.path(), options, nullptr, cancel);
+  };
+  load({});
+  EXPECT_ERROR(ErrorCode::kCancelled, load({}, true));
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, load({.device = "tpu"}));
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, load({.device = "cuda:x"}));
+  EXPECT_ERROR(ErrorCode::kDeviceUnavailable, load({.device = "cuda:99"}));
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, load({.dtype = "int3"}));
+  EXPECT_ERROR(ErrorCode::kModelUnsupported, load({.dtype = "float16"}));
+  auto weights = tiny_weights();
+  const at::Tensor bias = weights.at("model.encoder.conv1.bias");
+  weights["model.encoder.conv1.bias"] = bias.narrow(0, 0, 63).clone();
+  write_file(folder.path() / "model.safetensors", safetensors(weights));
+  EXPECT_ERROR(ErrorCode::kModelInvalid, load({}));
+  weights.erase("model.encoder.conv1.bias");
+  write_file(folder.path() / "model.safetensors", safetensors(weights));
+  EXPECT_ERROR(ErrorCode::kModelInvalid, load({}));
+}
