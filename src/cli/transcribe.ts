@@ -77,7 +77,7 @@ export function register(program: Command): void {
  */
 async function transcribe(files: string[], options: Options, signal: AbortSignal): Promise<number> {
   const { output, format } = options;
-  const names = outputNames(files, format);
+  const names = output === undefined ? [] : outputNames(files, format);
   if (output !== undefined) await mkdir(output, { recursive: true });
   const progress = new ProgressBar();
   const whisper = await load(options, signal, progress);

@@ -103,7 +103,7 @@ test('each format is written whole, to standard output or a file', { skip }, asy
 test('a reader that has seen enough ends it quietly', { skip }, async () => {
   const child = start(...real(...Array.from({ length: 20 }, () => clip('jfk.wav'))));
   const errors = text(child.stderr as NodeJS.ReadableStream);
-  await once(child.stdout as NodeJS.ReadableStream, 'data');
+  await Promise.race([once(child.stdout as NodeJS.ReadableStream, 'data'), once(child, 'close')]);
   child.stdout?.destroy();
   await once(child, 'close');
   assert.equal(child.exitCode, 0);
@@ -113,7 +113,7 @@ test('a reader that has seen enough ends it quietly', { skip }, async () => {
 test('an interrupt ends it soon, with 130', { skip }, async () => {
   const child = start(...real(...Array.from({ length: 100 }, () => clip('jfk.wav'))));
   const errors = text(child.stderr as NodeJS.ReadableStream);
-  await once(child.stdout as NodeJS.ReadableStream, 'data');
+  await Promise.race([once(child.stdout as NodeJS.ReadableStream, 'data'), once(child, 'close')]);
   child.kill('SIGINT');
   const started = performance.now();
   await once(child, 'close');
