@@ -140,7 +140,7 @@ async function install(
     if (path === undefined) throw new Error(`pip downloaded nothing for ${wheel.requirement}`);
     done += wheel.size;
     onProgress?.({ phase: 'unpack', bytes: done, total });
-    await requirePinned(path, wheel, isTorch ? [cuda ? 'cu130' : 'cpu'] : [], signal);
+    await requirePinned(path, wheel, isTorch ? (cuda ? ['cu130'] : ['cpu', 'cu130']) : [], signal);
     if (isTorch) version = versionOf(path, cuda);
     const place = (name: string): string | undefined => {
       if (wheel.libraries.test(name)) return existing ? undefined : `lib/${basename(name)}`;
