@@ -176,7 +176,7 @@ export class RunpodClient {
     body: string,
     signal: AbortSignal,
   ): Promise<HttpReply> {
-    const started = Date.now();
+    let waited = 0;
     for (let attempt = 1; ; attempt += 1) {
       let problem: Error;
       try {
@@ -188,7 +188,8 @@ export class RunpodClient {
         problem = error;
       }
       const wait = backoff(attempt, this.#retry);
-      if (Date.now() - started + wait > this.#retry.totalMs) throw problem;
+      waited += wait;
+      if (waited > this.#retry.totalMs) throw problem;
       this.#log
         .forRequest(jobId)
         .warn(`Result not delivered (${problem.message}), trying again in ${Math.round(wait)} ms`);

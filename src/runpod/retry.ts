@@ -6,7 +6,7 @@ export interface RetryPolicy {
   firstMs: number;
   /** No wait is longer. */
   maxMs: number;
-  /** No attempt starts later than this after the first. */
+  /** The waits add up to at most this: waits, because a clock jumps when FlashBoot freezes a worker. */
   totalMs: number;
 }
 

@@ -3,8 +3,9 @@ import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import { isFinal, statusOf, type StoredJob } from './job.js';
-import { MAX_RUN_BYTES, MAX_RUNSYNC_BYTES, until } from './limits.js';
+import { MAX_RUN_BYTES, MAX_RUNSYNC_BYTES } from './limits.js';
 import type { PlatformContext, PlatformEnvironment } from './platform.js';
+import { untilClosed } from './waiting.js';
 
 const WEEK_MS = 7 * 24 * 3600_000;
 
@@ -77,7 +78,7 @@ export function clientRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
     const asked = Number(context.req.query('wait') ?? WAIT.default);
     const wait = Number.isFinite(asked) ? asked : WAIT.default;
     const holdMs = Math.min(Math.max(wait, WAIT.least), WAIT.most);
-    const disconnected = until(context.env);
+    const disconnected = untilClosed(context.env);
     await queue.until(job, () => gone(job), holdMs, disconnected.signal);
     disconnected.release();
     if (!queue.get(job.id)) return context.json({ error: 'job not found' }, 404);
@@ -105,7 +106,7 @@ export function clientRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
   app.get(
     '/stream/:job',
     withJob(async (context, job) => {
-      const disconnected = until(context.env);
+      const disconnected = untilClosed(context.env);
       const ready = (): boolean => job.chunks.length > 0 || gone(job);
       await queue.until(job, ready, STREAM_HOLD_MS, disconnected.signal);
       disconnected.release();

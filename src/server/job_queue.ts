@@ -1,6 +1,7 @@
 /** The local platform's jobs: one queue, every state a job can be in, and those who wait for it. */
 import { randomUUID } from 'node:crypto';
 import { isFinal, type FinalState, type JobPolicy, type StoredJob } from './job.js';
+import { waitForCall } from './waiting.js';
 
 export interface QueueOptions {
   /** For jobs whose policy gives none. RunPod's default: 10 minutes. */
@@ -295,25 +296,4 @@ export class JobQueue {
   #changed(job: StoredJob): void {
     for (const wake of [...job.watchers]) wake();
   }
-}
-
-/** Resolves when the function that is handed to `subscribe` is called, in time or not. */
-function waitForCall(
-  subscribe: (wake: () => void) => void,
-  milliseconds: number,
-  signal: AbortSignal,
-  unsubscribe: (wake: () => void) => void,
-): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const wake = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', wake);
-      unsubscribe(wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, milliseconds);
-    signal.addEventListener('abort', wake, { once: true });
-    subscribe(wake);
-  });
 }

@@ -4,8 +4,9 @@ import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import type { StoredJob } from './job.js';
-import { MAX_RUN_BYTES, MAX_RUNSYNC_BYTES, until } from './limits.js';
+import { MAX_RUN_BYTES, MAX_RUNSYNC_BYTES } from './limits.js';
 import type { PlatformContext, PlatformEnvironment, WorkerCall } from './platform.js';
+import { untilClosed } from './waiting.js';
 
 /** What a worker posts; without a status the job is over. */
 const doneSchema = z.object({
@@ -51,7 +52,7 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
         return context.json({ error: 'unauthorized' }, 401);
       }
       const left = platform.workers.seen(workerId);
-      const disconnected = until(context.env);
+      const disconnected = untilClosed(context.env);
       try {
         return await act(context, workerId, disconnected.signal);
       } finally {

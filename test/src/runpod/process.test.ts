@@ -120,5 +120,6 @@ test('the CommonJS bundle works, heartbeat and all', async (context) => {
   await eventually('a ping', () => posted.some(({ kind }) => kind === 'ping'));
   child.kill('SIGTERM');
   assert.equal(await exited, 0, output());
+  await platform.close();
   return undefined;
 });
