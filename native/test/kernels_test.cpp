@@ -1,5 +1,6 @@
 // The CPU kernels of every instruction set this machine has, against ATen in float64.
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
@@ -15,6 +16,7 @@
 
 #include "check.h"
 #include "kernels/cpu/dispatch.h"
+#include "nn/window_attention.h"
 
 namespace {
 
@@ -175,5 +177,22 @@ TEST(kernels_test, "rows: layer norm, arg max and log-sum-exp, with masks") {
       EXPECT_EQUAL(kernels->max_index(logits.const_data_ptr<float>(), size), -1);
       EXPECT_EQUAL(kernels->log_sum_exp(logits.const_data_ptr<float>(), size), -infinity);
     }
+  }
+}
+
+TEST(kernels_test, "attention of a window equals ATen's, whatever the number of threads") {
+  if (!has_window_attention()) throw test::Skip("this CPU has no AVX512-BF16, or has AMX");
+  const Placement kernel = {.dtype = at::kBFloat16};
+  const Placement generic = {.dtype = at::kFloat, .cpu_kernels = false};
+  const int threads = at::get_num_threads();
+  for (const int64_t time : {1, 7, 33, 150, 1500}) {
+    const at::Tensor qkv = random({time, 3 * 3 * 64}).to(at::kBFloat16);
+    const at::Tensor expected = window_attention(qkv.to(at::kFloat), 3, generic);
+    at::set_num_threads(1);
+    const at::Tensor alone = window_attention(qkv, 3, kernel);
+    EXPECT_LESS(relative_error(alone, expected), 1e-2);
+    at::set_num_threads(8);
+    EXPECT(window_attention(qkv, 3, kernel).equal(alone));
+    at::set_num_threads(threads);
   }
 }

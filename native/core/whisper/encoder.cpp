@@ -1,7 +1,8 @@
 #include "whisper/encoder.h"
 
 #include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include "nn/window_attention.h"
 
 namespace voxpod::whisper {
 namespace {
@@ -19,7 +20,7 @@ at::Tensor convolve(const Linear& kernel, const at::Tensor& x, int64_t stride) {
 }  // namespace
 
 Encoder::Encoder(Weights& weights, const Geometry& geometry)
-    : dtype_(weights.placement().dtype), heads_(geometry.encoder_heads) {
+    : placement_(weights.placement()), heads_(geometry.encoder_heads) {
   const int64_t width = geometry.width;
   conv1_ = weights.convolution("encoder.conv1", width, geometry.mels, 3);
   conv2_ = weights.convolution("encoder.conv2", width, width, 3);
@@ -41,29 +42,18 @@ Encoder::Encoder(Weights& weights, const Geometry& geometry)
   norm_ = weights.norm("encoder.layer_norm", width);
 }
 
-at::Tensor Encoder::attention(const Layer& layer, const at::Tensor& x) const {
-  const int64_t time = x.size(0);
-  const int64_t width = x.size(1);
-  // [time, 3, heads, head] to three of [1, heads, time, head]
-  const at::Tensor qkv = layer.query_key_value.forward(x)
-                             .view({time, 3, heads_, width / heads_})
-                             .permute({1, 2, 0, 3})
-                             .unsqueeze(1);
-  const at::Tensor out =
-      at::scaled_dot_product_attention(qkv.select(0, 0), qkv.select(0, 1), qkv.select(0, 2));
-  return layer.attention_out.forward(out.squeeze(0).transpose(0, 1).reshape({time, width}));
-}
-
 at::Tensor Encoder::forward(const at::Tensor& mel, const Cancellation& cancellation) const {
-  at::Tensor x = convolve(conv1_, mel.t().to(dtype_), 1);
+  const at::ScalarType dtype = placement_.dtype;
+  at::Tensor x = convolve(conv1_, mel.t().to(dtype), 1);
   x = convolve(conv2_, x, 2).to(at::kFloat).add_(positions_);
   for (const Layer& layer : layers_) {
     cancellation.check();
-    x.add_(attention(layer, layer.attention_norm.forward(x, dtype_)));
+    const at::Tensor qkv = layer.query_key_value.forward(layer.attention_norm.forward(x, dtype));
+    x.add_(layer.attention_out.forward(window_attention(qkv, heads_, placement_)));
     x.add_(layer.mlp_out.forward(
-        layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype_), Activation::kGelu)));
+        layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), Activation::kGelu)));
   }
-  return norm_.forward(x, dtype_);
+  return norm_.forward(x, dtype);
 }
 
 }  // namespace voxpod::whisper

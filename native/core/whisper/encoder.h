@@ -27,9 +27,7 @@ class Encoder {
     Linear mlp_out;
   };
 
-  at::Tensor attention(const Layer& layer, const at::Tensor& x) const;
-
-  at::ScalarType dtype_;
+  Placement placement_;
   int64_t heads_;
   Linear conv1_;
   Linear conv2_;

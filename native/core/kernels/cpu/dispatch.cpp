@@ -53,6 +53,10 @@ std::vector<std::string> features() {
 
 bool fast_bfloat16() { return __builtin_cpu_supports("avx512bf16") || has_amx(22); }
 
+bool has_window_attention() {
+  return has_avx512() && __builtin_cpu_supports("avx512bf16") && !has_amx(22);
+}
+
 std::string model_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {

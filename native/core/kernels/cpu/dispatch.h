@@ -15,6 +15,9 @@ const Kernels& kernels();
 std::vector<std::string> features();
 /// Whether bfloat16 matrix products are faster than float32 ones: AVX512-BF16 or AMX.
 bool fast_bfloat16();
+/// Whether window_attention_bf16 can run and is the best there is: with AMX, libtorch's own
+/// attention is faster.
+bool has_window_attention();
 /// The CPU's name as /proc/cpuinfo gives it.
 std::string model_name();
 

@@ -53,6 +53,26 @@ struct AttentionArgs {
   float scale;   ///< of the scores, above 0
 };
 
+/// Attention of a window's positions over each other, bfloat16 throughout, sums in float32.
+struct WindowAttentionArgs {
+  const uint16_t* query_key_value;  ///< [time, 3, heads, head]
+  uint16_t* out;                    ///< [time, heads, head]
+  int64_t time;
+  int64_t heads;
+  int64_t head;       ///< a multiple of 32
+  float scale;        ///< of the scores, above 0
+  uint16_t* scratch;  ///< window_attention_scratch(time, head) numbers, aligned as float
+};
+
+inline constexpr int64_t window_attention_scratch(int64_t time, int64_t head) {
+  const int64_t padded = (time + 31) / 32 * 32;
+  return 2 * padded * head + 3 * 8 * padded;
+}
+
+/// One head's queries [begin, end). Needs AVX512-BF16.
+void window_attention_bf16(const WindowAttentionArgs& args, int64_t head, int64_t begin,
+                           int64_t end);
+
 /// The kernels of one instruction set.
 struct Kernels {
   const char* name;

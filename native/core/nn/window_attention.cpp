@@ -1,0 +1,68 @@
+#include "nn/window_attention.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/cpu/dispatch.h"
+
+namespace voxpod {
+namespace {
+
+at::Tensor by_kernel(const at::Tensor& query_key_value, int64_t heads) {
+  const int64_t time = query_key_value.size(0);
+  const int64_t width = query_key_value.size(1) / 3;
+  const int64_t head = width / heads;
+  at::Tensor out = at::empty({time, width}, query_key_value.options());
+  const auto* from = static_cast<const uint16_t*>(query_key_value.const_data_ptr());
+  auto* to = static_cast<uint16_t*>(out.data_ptr());
+  // A head is packed by whoever works on it: it is split only where there are more threads.
+  const int64_t parts = (at::get_num_threads() + heads - 1) / heads;
+  const int64_t rows = ((time + parts - 1) / parts + 7) / 8 * 8;
+  at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
+    // Zeros: the packing does not write what lies behind the last position.
+    thread_local std::vector<float> scratch;
+    scratch.assign(static_cast<size_t>(cpu::window_attention_scratch(time, head) / 2 + 1), 0);
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t first = task % parts * rows;
+      cpu::window_attention_bf16(
+          {
+              .query_key_value = from,
+              .out = to,
+              .time = time,
+              .heads = heads,
+              .head = head,
+              .scale = 1 / std::sqrt(static_cast<float>(head)),
+              .scratch = reinterpret_cast<uint16_t*>(scratch.data()),
+          },
+          task / parts, std::min(first, time), std::min(first + rows, time));
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+at::Tensor window_attention(const at::Tensor& query_key_value, int64_t heads,
+                            const Placement& placement) {
+  if (placement.uses_kernels() && query_key_value.scalar_type() == at::kBFloat16 &&
+      cpu::has_window_attention()) {
+    return by_kernel(query_key_value.contiguous(), heads);
+  }
+  const int64_t time = query_key_value.size(0);
+  const int64_t width = query_key_value.size(1) / 3;
+  // [time, 3, heads, head] to three of [1, heads, time, head]
+  const at::Tensor split =
+      query_key_value.view({time, 3, heads, width / heads}).permute({1, 2, 0, 3}).unsqueeze(1);
+  return at::scaled_dot_product_attention(split.select(0, 0), split.select(0, 1),
+                                          split.select(0, 2))
+      .squeeze(0)
+      .transpose(0, 1)
+      .reshape({time, width});
+}
+
+}  // namespace voxpod
