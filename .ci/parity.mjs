@@ -19,6 +19,13 @@ if (!existsSync(goldens)) fail(`VOXPOD_GOLDENS: there is no folder ${goldens}`);
 if (!existsSync('dist/test/parity') || !existsSync('build/cmake/CTestTestfile.cmake')) {
   fail('nothing is built yet: run `npm run setup` and `npm run build` first.');
 }
+// Without the addon every test would be skipped, which is no parity.
+const { loadNative } = await import('../dist/lib/binding.js');
+try {
+  loadNative();
+} catch (error) {
+  fail(error.message);
+}
 
 const tests = readdirSync('dist/test/parity').filter((name) => name.endsWith('.test.js'));
 const known = [...new Set(tests.map((name) => name.split(/[._]/)[0]))];
