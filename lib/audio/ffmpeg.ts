@@ -167,7 +167,7 @@ function run(input: FfmpegInput, options: FfmpegOptions): Promise<Float32Array> 
     child.on('close', (status, killedBy) => {
       settle(() => {
         if (failure !== undefined) {
-          reject(failure as Error);
+          reject(failure);
         } else if (status === 0) {
           resolve(collector.take());
         } else if (killedBy !== null) {

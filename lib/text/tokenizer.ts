@@ -132,6 +132,7 @@ export class WhisperTokenizer {
     };
     this.languages = languageTokens(special);
     for (const [piece, id] of Object.entries(content.vocabulary)) this.#pieces[id] = piece;
+    for (const [name, id] of special) this.#pieces[id] = name;
 
     // Without the added tokens, "<|endoftext|>" in a caller's text is text and steers nothing.
     this.#encoder = new Tokenizer(
@@ -188,9 +189,18 @@ export class WhisperTokenizer {
 
   /** Text of ids; special tokens and timestamps are left out, broken UTF-8 becomes U+FFFD. */
   decode(tokens: Iterable<number>): string {
+    return this.#decode(tokens, this.special.endOfText);
+  }
+
+  /** Text of ids with special tokens by name, as "<|en|>"; timestamps are left out. */
+  decodeWithSpecial(tokens: Iterable<number>): string {
+    return this.#decode(tokens, this.special.timestampBegin);
+  }
+
+  #decode(tokens: Iterable<number>, end: number): string {
     const bytes: number[] = [];
     for (const token of tokens) {
-      if (token < this.special.endOfText) appendBytes(this.#pieces[token] ?? '', bytes);
+      if (token < end) appendBytes(this.#pieces[token] ?? '', bytes);
     }
     return this.#decoder.decode(Uint8Array.from(bytes));
   }

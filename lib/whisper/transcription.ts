@@ -202,7 +202,8 @@ function windowDecoder(
         tokens,
         temperature,
         avgLogProb: decoded.averageLogProbability,
-        compressionRatio: compressionRatio(strip(tokenizer.decode(tokens))),
+        // The reference counts a stray "<|en|>" as text here.
+        compressionRatio: compressionRatio(strip(tokenizer.decodeWithSpecial(tokens))),
         noSpeechProb: decoded.noSpeechProbability,
       };
     });

@@ -55,7 +55,10 @@ describe('checks of options', () => {
   });
 
   it('find near names, the nearest first', () => {
-    assert.deepEqual(nearest('transcibed', ['french', 'transcripts', 'transcribe']), ['transcribe', 'transcripts']);
+    assert.deepEqual(nearest('transcibed', ['french', 'transcripts', 'transcribe']), [
+      'transcribe',
+      'transcripts',
+    ]);
     assert.deepEqual(nearest('x'.repeat(5000), ['x']), []);
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { packageRoot } from '../../../lib/package_root.js';
 import { WhisperTokenizer } from '../../../lib/text/tokenizer.js';
 import { byteTokenizer, folderFrom, tokenizerFolder } from '../whisper/support.js';
 
@@ -22,7 +23,7 @@ interface Golden {
   encode: { text: string; ids: number[] }[];
 }
 
-const fixtures = join(process.cwd(), 'test', 'fixtures', 'whisper');
+const fixtures = join(packageRoot(), 'test', 'fixtures', 'whisper');
 const goldens = JSON.parse(await readFile(join(fixtures, 'tokenizer.json'), 'utf8')) as Record<
   string,
   Golden
@@ -131,6 +132,7 @@ describe('decoding bytes', () => {
   it('leaves special tokens, timestamps and unknown ids out', async () => {
     const tokenizer = await small(asIs);
     assert.equal(tokenizer.decode([267, 72, 258, 105, 1767, 256, 99_999]), 'Hi');
+    assert.equal(tokenizer.decodeWithSpecial([267, 72, 258, 1767, 265]), 'H<|en|><|nospeech|>');
   });
 
   it('joins a character across pieces', async () => {

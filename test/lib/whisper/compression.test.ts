@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { packageRoot } from '../../../lib/package_root.js';
 import { strip } from '../../../lib/text/python.js';
 import { compressionRatio } from '../../../lib/whisper/compression.js';
 
-const fixtures = join(process.cwd(), 'test', 'fixtures', 'whisper');
+const fixtures = join(packageRoot(), 'test', 'fixtures', 'whisper');
 
 describe('compressionRatio', () => {
   it('equals the reference on its own examples', async () => {

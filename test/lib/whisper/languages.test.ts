@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { packageRoot } from '../../../lib/package_root.js';
 import { languageCode, languages } from '../../../lib/whisper/languages.js';
 
-const file = join(process.cwd(), 'test', 'fixtures', 'whisper', 'tokenizer.json');
+const file = join(packageRoot(), 'test', 'fixtures', 'whisper', 'tokenizer.json');
 const goldens = JSON.parse(await readFile(file, 'utf8')) as Record<
   string,
   { lang_tokens: Record<string, number> }

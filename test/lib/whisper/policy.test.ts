@@ -280,7 +280,7 @@ describe('options', () => {
   ];
   for (const [options, message] of wrong) {
     it(`refuse ${JSON.stringify(options).slice(0, 60)}`, () => {
-      assert.throws(() => resolveTranscribeOptions(options as TranscribeOptions), {
+      assert.throws(() => resolveTranscribeOptions(options), {
         code: 'INVALID_ARGUMENT',
         message,
       });
@@ -297,7 +297,7 @@ describe('options', () => {
       [{ cache: 1 }, /Unknown option "cache"/],
     ];
     for (const [options, message] of cases) {
-      assert.throws(() => resolveWhisperOptions(options as WhisperOptions), {
+      assert.throws(() => resolveWhisperOptions(options), {
         code: 'INVALID_ARGUMENT',
         message,
       });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { packageRoot } from '../../../lib/package_root.js';
 import type { Segment, Transcript } from '../../../lib/whisper/types.js';
 import {
   formatTimestamp,
@@ -17,7 +18,7 @@ interface Units {
   writers_input: { text: string; segments: { start: number; end: number; text: string }[] };
 }
 
-const file = join(process.cwd(), 'test', 'fixtures', 'whisper', 'units.json');
+const file = join(packageRoot(), 'test', 'fixtures', 'whisper', 'units.json');
 const units = JSON.parse(await readFile(file, 'utf8')) as Units;
 
 function transcript(pieces: { start: number; end: number; text: string }[]): Transcript {

@@ -1,0 +1,366 @@
+/** Whisper over the addon: what callers do right and wrong. Models come from the environment. */
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { VoxpodError } from '../../../lib/errors.js';
+import type { Segment, TranscribeOptions, Transcript } from '../../../lib/whisper/types.js';
+import { Whisper } from '../../../lib/whisper/whisper.js';
+import {
+  byteLayout,
+  byteTokenizer,
+  folderFrom,
+  goldenModel,
+  lateness,
+  nativeProblem,
+} from './support.js';
+
+const addonProblem = nativeProblem();
+const goldens = folderFrom('VOXPOD_GOLDENS');
+const models = folderFrom('VOXPOD_TEST_MODELS');
+const clips = folderFrom('VOXPOD_TEST_AUDIO');
+
+function skipUnless(...needed: [string, string | undefined][]): string | false {
+  if (addonProblem !== undefined) return addonProblem;
+  const missing = needed.find(([, value]) => value === undefined);
+  return missing === undefined ? false : `${missing[0]} is not set`;
+}
+
+/** Noise of a fixed seed: the small models write much about it. */
+function noise(seconds: number): { samples: Float32Array; sampleRate: number } {
+  const samples = new Float32Array(seconds * 16_000);
+  let state = 1;
+  for (let i = 0; i < samples.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    samples[i] = (state / 2 ** 31 - 1) * 0.1;
+  }
+  return { samples, sampleRate: 16_000 };
+}
+
+const sound = noise(70);
+/** Windows of the small models that end by their length alone. */
+const plain: TranscribeOptions = {
+  ...{ language: 'en', temperature: 0, suppressTokens: [5], sampleLength: 40 },
+  ...{ compressionRatioThreshold: null, logProbThreshold: null, noSpeechThreshold: null },
+};
+
+describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () => {
+  let folder = '';
+  let whisper: Whisper;
+  before(async () => {
+    folder = await goldenModel(join(goldens ?? '', 'whisper', 'tiny80'));
+    whisper = await Whisper.load(folder, { dtype: 'float32' });
+  });
+  after(async () => {
+    await whisper.dispose();
+    await rm(folder, { recursive: true });
+  });
+
+  it('says what it is', () => {
+    const { info } = whisper;
+    assert.equal(info.folder, folder);
+    assert.equal(info.device, 'cpu');
+    assert.equal(info.dtype, 'float32');
+    assert.equal(info.multilingual, true);
+    assert.deepEqual(info.languages, ['en', 'zh', 'de']);
+    assert.equal(info.geometry.width, 64);
+    assert.ok(info.weightBytes > 1_000_000);
+  });
+
+  it('yields the segments of the whole transcript, with progress', async () => {
+    const positions: number[] = [];
+    const segments: Segment[] = [];
+    const iterator = whisper.segments(sound, {
+      ...plain,
+      onProgress: ({ position, duration }) => {
+        assert.equal(duration, 70);
+        positions.push(position);
+      },
+    });
+    let result: Transcript;
+    for (;;) {
+      const step = await iterator.next();
+      if (step.done === true) {
+        result = step.value;
+        break;
+      }
+      segments.push(step.value);
+    }
+    assert.deepEqual(result.segments, segments);
+    assert.ok(segments.length > 1);
+    assert.equal(result.language, 'en');
+    assert.equal('languageProbability' in result, false);
+    assert.equal(result.duration, 70);
+    assert.deepEqual(
+      positions.toSorted((a, b) => a - b),
+      positions,
+    );
+    assert.equal(positions.at(-1), 70);
+    assert.deepEqual(result, await whisper.transcribe(sound, plain));
+  });
+
+  it('detects the language, which transcribe then takes', async () => {
+    const detected = await whisper.detectLanguage(sound);
+    const values = Object.values(detected.probabilities);
+    assert.deepEqual(Object.keys(detected.probabilities), ['en', 'zh', 'de']);
+    assert.ok(Math.abs(values.reduce((sum, p) => sum + p, 0) - 1) < 1e-4);
+    assert.equal(detected.probability, Math.max(...values));
+    const rest = { ...plain };
+    delete rest.language;
+    const transcript = await whisper.transcribe(sound, rest);
+    assert.equal(transcript.language, detected.language);
+    assert.equal(transcript.languageProbability, detected.probability);
+    const given = await whisper.transcribe(sound, { ...rest, language: detected.language });
+    assert.equal(transcript.text, given.text);
+  });
+
+  it('samples the same from the same seed, whatever else runs', async () => {
+    const options = { ...plain, temperature: 0.8, bestOf: 3, seed: 7 };
+    const alone = await whisper.transcribe(sound, options);
+    const [first, , third] = await Promise.all([
+      whisper.transcribe(sound, options),
+      whisper.transcribe(noise(40), { ...options, seed: 8 }),
+      whisper.transcribe(sound, options),
+    ]);
+    assert.deepEqual(first, alone);
+    assert.deepEqual(third, alone);
+    const other = await whisper.transcribe(sound, { ...options, seed: 9 });
+    assert.notEqual(other.text, alone.text);
+  });
+
+  it('falls back through the temperatures', async () => {
+    const options = { ...plain, temperature: [0, 0.4, 1], logProbThreshold: 0 };
+    const transcript = await whisper.transcribe(sound, options);
+    assert.ok(transcript.segments.length > 0);
+    assert.ok(transcript.segments.every(({ temperature }) => temperature === 1));
+  });
+
+  it('takes prompts that fill the text context', async () => {
+    const options = { ...plain, initialPrompt: 'abc '.repeat(300), sampleLength: 224 };
+    const transcript = await whisper.transcribe(noise(35), options);
+    assert.ok(transcript.segments.length > 0);
+    const carried = { ...options, carryInitialPrompt: true, withoutTimestamps: true };
+    assert.ok((await whisper.transcribe(noise(35), carried)).segments.length > 0);
+  });
+
+  describe('stopped', () => {
+    it('rejects with the reason of the signal, and goes on to work', async () => {
+      const reason = new Error('the caller left');
+      for (const delay of [0, 5, 30, 100]) {
+        const controller = new AbortController();
+        setTimeout(() => {
+          controller.abort(reason);
+        }, delay);
+        const options = { ...plain, sampleLength: 224, temperature: 1, bestOf: 8 };
+        const running = whisper.transcribe(noise(600), { ...options, signal: controller.signal });
+        await assert.rejects(running, reason);
+      }
+      assert.ok((await whisper.transcribe(sound, plain)).segments.length > 0);
+    });
+
+    it('does not start on a signal that has aborted', async () => {
+      const signal = AbortSignal.abort();
+      await assert.rejects(whisper.transcribe(sound, { signal }), { name: 'AbortError' });
+      await assert.rejects(whisper.detectLanguage(sound, { signal }), { name: 'AbortError' });
+      await assert.rejects(Whisper.load(folder, { signal }), { name: 'AbortError' });
+    });
+
+    it('between two segments', async () => {
+      const controller = new AbortController();
+      const iterator = whisper.segments(sound, { ...plain, signal: controller.signal });
+      assert.equal((await iterator.next()).done, false);
+      const reason = new Error('enough');
+      controller.abort(reason);
+      await assert.rejects(async () => {
+        for (;;) if ((await iterator.next()).done === true) return;
+      }, reason);
+    });
+
+    it('by leaving the loop', async () => {
+      for await (const segment of whisper.segments(sound, plain)) {
+        assert.equal(segment.id, 0);
+        break;
+      }
+      assert.ok((await whisper.transcribe(sound, plain)).segments.length > 0);
+    });
+
+    it('rejects with what a progress callback throws', async () => {
+      const reason = new Error('no more');
+      const onProgress = (): void => {
+        throw reason;
+      };
+      await assert.rejects(whisper.transcribe(sound, { ...plain, onProgress }), reason);
+      await assert.rejects(Whisper.load(folder, { onProgress }), reason);
+    });
+  });
+
+  describe('disposed', () => {
+    it('rejects what runs and what comes later, with DISPOSED', async () => {
+      const model = await Whisper.load(folder);
+      const running = [
+        model.transcribe(noise(600), { ...plain, temperature: 1, sampleLength: 224 }),
+        model.transcribe(noise(600), plain),
+        model.detectLanguage(noise(600)),
+      ];
+      const paused = model.segments(sound, plain);
+      await paused.next();
+      const outcomes = Promise.allSettled(running);
+      await Promise.all([model.dispose(), model.dispose()]);
+      for (const outcome of (await outcomes).slice(0, 2)) {
+        assert.equal(outcome.status, 'rejected');
+        assert.ok(outcome.reason instanceof VoxpodError && outcome.reason.code === 'DISPOSED');
+      }
+      await assert.rejects(
+        async () => {
+          for (;;) if ((await paused.next()).done === true) return;
+        },
+        { code: 'DISPOSED' },
+      );
+      await assert.rejects(model.transcribe(sound, plain), { code: 'DISPOSED' });
+      await assert.rejects(model.detectLanguage(sound), { code: 'DISPOSED' });
+      await model.dispose();
+    });
+  });
+
+  describe('given wrong input', () => {
+    const cases: [string, unknown, TranscribeOptions, string][] = [
+      ['one sample', { samples: new Float32Array(1), sampleRate: 16_000 }, {}, 'AUDIO_EMPTY'],
+      ['no sample', { samples: new Float32Array(0), sampleRate: 16_000 }, {}, 'AUDIO_EMPTY'],
+      [
+        'NaN',
+        { samples: new Float32Array(999).fill(NaN), sampleRate: 16_000 },
+        {},
+        'AUDIO_INVALID',
+      ],
+      ['a missing file', '/nonexistent.wav', {}, 'AUDIO_NOT_FOUND'],
+      ['a number for audio', 5, {}, 'INVALID_ARGUMENT'],
+      ['an unknown language', sound, { language: 'klingon' }, 'LANGUAGE_UNKNOWN'],
+      ['a language it lacks', sound, { language: 'french' }, 'LANGUAGE_UNKNOWN'],
+      ['an unknown option', sound, { beam: 5 } as TranscribeOptions, 'INVALID_ARGUMENT'],
+      ['a token beyond the vocabulary', sound, { suppressTokens: [1768] }, 'INVALID_ARGUMENT'],
+    ];
+    for (const [name, audio, options, code] of cases) {
+      it(`refuses ${name} with ${code}`, async () => {
+        await assert.rejects(whisper.transcribe(audio as string, options), { code });
+      });
+    }
+
+    it('throws wrong options from segments() itself', () => {
+      assert.throws(() => whisper.segments(sound, { task: 'sing' as 'translate' }), {
+        code: 'INVALID_ARGUMENT',
+      });
+    });
+  });
+
+  describe('loaded from a broken folder', () => {
+    const breaks: [string, (folder: string) => Promise<void>, string][] = [
+      ['no config', (f) => rm(join(f, 'config.json')), 'MODEL_INVALID|MODEL_NOT_FOUND'],
+      ['no weights', (f) => rm(join(f, 'model.safetensors')), 'MODEL_INVALID|MODEL_NOT_FOUND'],
+      ['no tokenizer', (f) => rm(join(f, 'tokenizer.json')), 'TOKENIZER_INVALID'],
+      ['a torn tokenizer', (f) => truncate(join(f, 'tokenizer.json'), 999), 'TOKENIZER_INVALID'],
+      ['torn weights', (f) => truncate(join(f, 'model.safetensors'), 99_999), 'CHECKPOINT_CORRUPT'],
+      [
+        'a torn generation_config',
+        (f) => truncate(join(f, 'generation_config.json'), 99),
+        'MODEL_INVALID',
+      ],
+      [
+        "another model's tokenizer",
+        (f) => {
+          const layout = { ...byteLayout, NOTS: 50_363 };
+          return writeFile(join(f, 'tokenizer.json'), JSON.stringify(byteTokenizer(layout)));
+        },
+        'TOKENIZER_INVALID',
+      ],
+    ];
+    for (const [name, spoil, codes] of breaks) {
+      it(`refuses ${name}`, async () => {
+        const copy = await mkdtemp(join(tmpdir(), 'voxpod-broken-'));
+        try {
+          await cp(folder, copy, { recursive: true, dereference: true });
+          await spoil(copy);
+          await assert.rejects(
+            Whisper.load(copy),
+            (error: unknown) =>
+              error instanceof VoxpodError && codes.split('|').includes(error.code),
+          );
+        } finally {
+          await rm(copy, { recursive: true });
+        }
+      });
+    }
+
+    it('refuses a folder that is not there', async () => {
+      await assert.rejects(Whisper.load('/nonexistent/model'), { code: 'MODEL_NOT_FOUND' });
+      await assert.rejects(Whisper.load(join(folder, 'config.json')), { code: 'MODEL_NOT_FOUND' });
+    });
+  });
+});
+
+describe(
+  'real speech',
+  { skip: skipUnless(['VOXPOD_TEST_MODELS', models], ['VOXPOD_TEST_AUDIO', clips]) },
+  () => {
+    const folder = (name: string): string => join(models ?? '', name);
+    const clip = (name: string): string => join(clips ?? '', name);
+
+    it("leaves Node's loop free while it transcribes", async () => {
+      const whisper = await Whisper.load(folder('whisper-base'));
+      try {
+        const late = await lateness(() => whisper.transcribe(clip('belinda.wav')));
+        assert.ok(late < 50, `a timer was ${late} ms late`);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+
+    it('is read from bytes as from the file', async () => {
+      const whisper = await Whisper.load(folder('whisper-tiny.en'));
+      try {
+        const path = clip('jfk.wav');
+        const fromBytes = await whisper.transcribe(await readFile(path));
+        assert.deepEqual(fromBytes, await whisper.transcribe(path));
+        assert.match(fromBytes.text, /ask not what your country can do for you/);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+
+    it('of another language is refused by an English-only model', async () => {
+      const whisper = await Whisper.load(folder('whisper-tiny.en'));
+      try {
+        assert.equal(whisper.info.multilingual, false);
+        assert.deepEqual(whisper.info.languages, ['en']);
+        const path = clip('jfk.wav');
+        await assert.rejects(whisper.transcribe(path, { language: 'de' }), {
+          code: 'LANGUAGE_UNKNOWN',
+          message: /german.*English only/,
+        });
+        await assert.rejects(whisper.transcribe(path, { task: 'translate' }), {
+          code: 'INVALID_ARGUMENT',
+          message: /cannot translate/,
+        });
+        assert.deepEqual(await whisper.detectLanguage(path), {
+          ...{ language: 'en', probability: 1, probabilities: { en: 1 } },
+        });
+        assert.ok((await whisper.transcribe(path, { language: 'English' })).text.length > 50);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+
+    it('is translated', async () => {
+      const whisper = await Whisper.load(folder('whisper-base'));
+      try {
+        const { text, language } = await whisper.transcribe(clip('taiyi_zh.wav'), {
+          task: 'translate',
+        });
+        assert.equal(language, 'zh');
+        assert.match(text, /^[\x20-\x7e]+$/);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+  },
+);

@@ -1,0 +1,231 @@
+/**
+ * Parity with openai-whisper, on the cases that lie in VOXPOD_GOLDENS: the small models' full
+ * transcriptions and the real weights' greedy ones. What is not supported is skipped by name.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { decodeWithFfmpeg } from '../../lib/audio/ffmpeg.js';
+import type { AudioSource, TranscribeOptions, Transcript } from '../../lib/whisper/types.js';
+import { Whisper } from '../../lib/whisper/whisper.js';
+import {
+  folderFrom,
+  goldenModel,
+  nativeProblem,
+  wordErrors,
+  words,
+} from '../lib/whisper/support.js';
+
+interface GoldenSegment {
+  seek: number;
+  start: number;
+  end: number;
+  text: string;
+  tokens: number[];
+  temperature: number;
+  avg_logprob: number;
+  compression_ratio: number;
+  no_speech_prob: number;
+}
+interface GoldenResult {
+  text: string;
+  language: string;
+  segments: GoldenSegment[];
+}
+interface GoldenCase {
+  options: Record<string, unknown>;
+  result: GoldenResult;
+}
+interface GoldenClip {
+  greedy: GoldenResult;
+  language_probs?: Record<string, number>;
+  samples?: number;
+}
+
+const addonProblem = nativeProblem();
+const goldens = folderFrom('VOXPOD_GOLDENS');
+const models = folderFrom('VOXPOD_TEST_MODELS');
+const clips = folderFrom('VOXPOD_TEST_AUDIO');
+const root = goldens === undefined ? undefined : join(goldens, 'whisper');
+const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
+
+const readJson = <Content>(...path: string[]): Content =>
+  JSON.parse(readFileSync(join(...path), 'utf8')) as Content;
+
+/** openai-whisper's options as ours; each key that has no entry here is unsupported. */
+const optionNames: Record<string, (value: unknown) => TranscribeOptions> = {
+  fp16: () => ({}),
+  language: (value) => (value === null ? {} : { language: value as string }),
+  task: (value) => ({ task: value as 'translate' }),
+  suppress_tokens: (value) => ({ suppressTokens: String(value).split(',').map(Number) }),
+  temperature: (value) => ({ temperature: value as number }),
+  compression_ratio_threshold: (value) => ({ compressionRatioThreshold: value as number | null }),
+  logprob_threshold: (value) => ({ logProbThreshold: value as number | null }),
+  no_speech_threshold: (value) => ({ noSpeechThreshold: value as number | null }),
+  sample_len: (value) => ({ sampleLength: value as number }),
+  condition_on_previous_text: (value) => ({ conditionOnPreviousText: value as boolean }),
+  without_timestamps: (value) => ({ withoutTimestamps: value as boolean }),
+  initial_prompt: (value) => ({ initialPrompt: value as string }),
+  carry_initial_prompt: (value) => ({ carryInitialPrompt: value as boolean }),
+};
+
+function close(actual: number, expected: number, tolerance: number, name: string): void {
+  const error = Math.abs(actual - expected);
+  assert.ok(error <= tolerance, `${name}: ${actual} is ${error} from ${expected}`);
+}
+
+function compare(ours: Transcript, golden: GoldenResult, logProbTolerance: number): void {
+  assert.equal(ours.language, golden.language);
+  assert.deepEqual(
+    ours.segments.map(({ seek, start, end, tokens, text, temperature }) => ({
+      ...{ seek, start, end, tokens, text, temperature },
+    })),
+    golden.segments.map(({ seek, start, end, tokens, text, temperature }) => ({
+      ...{ seek, start, end, tokens, text, temperature },
+    })),
+  );
+  assert.equal(ours.text, golden.text);
+  for (const [i, segment] of ours.segments.entries()) {
+    const expected = golden.segments[i];
+    assert.ok(expected !== undefined);
+    close(segment.avgLogProb, expected.avg_logprob, logProbTolerance, 'avgLogProb');
+    close(segment.compressionRatio, expected.compression_ratio, 1e-9, 'compressionRatio');
+    const relative = logProbTolerance * 10;
+    close(
+      segment.noSpeechProb,
+      expected.no_speech_prob,
+      relative * expected.no_speech_prob + 1e-7,
+      'noSpeechProb',
+    );
+  }
+}
+
+function smallModels(folder: string): string[] {
+  return readdirSync(folder).filter((name) =>
+    existsSync(join(folder, name, 'transcribe_openai.json')),
+  );
+}
+
+describe(
+  'small models',
+  { skip: addonProblem ?? (root === undefined && 'VOXPOD_GOLDENS is not set') },
+  () => {
+    if (root === undefined) return;
+    for (const name of smallModels(root)) {
+      describe(name, () => {
+        let folder = '';
+        let whisper: Whisper;
+        before(async () => {
+          folder = await goldenModel(join(root, name));
+          whisper = await Whisper.load(folder, { dtype: 'float32' });
+        });
+        after(async () => {
+          await whisper.dispose();
+          await rm(folder, { recursive: true });
+        });
+        const cases = readJson<Record<string, GoldenCase>>(root, name, 'transcribe_openai.json');
+        for (const [title, { options, result }] of Object.entries(cases)) {
+          const unsupported = Object.keys(options).filter(
+            (key) => !Object.hasOwn(optionNames, key),
+          );
+          const skip = unsupported.length > 0 && `not supported: ${unsupported.join(', ')}`;
+          it(title, { skip }, async () => {
+            const ours: TranscribeOptions = {};
+            for (const [key, value] of Object.entries(options)) {
+              Object.assign(ours, optionNames[key]?.(value));
+            }
+            compare(await whisper.transcribe(join(root, 'audio', 'long.wav'), ours), result, 1e-4);
+          });
+        }
+      });
+    }
+  },
+);
+
+const realFolder = root === undefined ? undefined : join(root, 'real');
+const realProblem =
+  addonProblem ??
+  (realFolder === undefined || !existsSync(realFolder)
+    ? 'VOXPOD_GOLDENS has no whisper/real'
+    : models === undefined
+      ? 'VOXPOD_TEST_MODELS is not set'
+      : clips === undefined && 'VOXPOD_TEST_AUDIO is not set');
+
+describe('real weights', { skip: realProblem }, () => {
+  if (realFolder === undefined || models === undefined || clips === undefined) return;
+  for (const file of readdirSync(realFolder).filter((name) => name.endsWith('.json'))) {
+    const size = file.slice(0, -'.json'.length);
+    const golden = readJson<Record<string, GoldenClip>>(realFolder, file);
+    for (const layout of [`whisper-${size}`, `faster-whisper-${size}`]) {
+      const folder = join(models, layout);
+      const skip = !existsSync(folder) && `VOXPOD_TEST_MODELS has no ${layout}`;
+      describe(layout, { skip }, () => {
+        let whisper: Whisper;
+        before(async () => {
+          whisper = await Whisper.load(folder, { dtype: 'float32' });
+        });
+        after(() => whisper.dispose());
+        for (const [clip, expected] of Object.entries(golden)) {
+          const path = join(clips, clip);
+          const { greedy, samples, language_probs: languages, ...others } = expected;
+
+          // The reference's samples are ffmpeg's, whose resampling differs a little from ours.
+          it(
+            `${clip}, greedy, decoded by ffmpeg`,
+            { skip: !hasFfmpeg && 'no ffmpeg' },
+            async () => {
+              const pcm = await decodeWithFfmpeg(
+                { path },
+                { program: 'ffmpeg', sampleRate: 16_000, maxSeconds: 60, timeoutSeconds: 60 },
+              );
+              if (samples !== undefined) assert.equal(pcm.length, samples);
+              const audio: AudioSource = { samples: pcm, sampleRate: 16_000 };
+              compare(await whisper.transcribe(audio, { temperature: 0 }), greedy, 1e-3);
+              if (languages === undefined) return;
+              const { probabilities } = await whisper.detectLanguage(audio);
+              for (const [code, probability] of Object.entries(languages)) {
+                close(probabilities[code] ?? 0, probability, 1e-3, code);
+              }
+            },
+          );
+
+          it(`${clip}, greedy, decoded by voxpod`, async () => {
+            compare(await whisper.transcribe(path, { temperature: 0 }), greedy, 5e-3);
+          });
+          for (const other of Object.keys(others)) {
+            it(`${clip}, ${other}`, { skip: 'not supported' }, () => undefined);
+          }
+        }
+      });
+    }
+  }
+});
+
+describe('word error rate over the English clips', { skip: realProblem }, () => {
+  if (models === undefined || clips === undefined) return;
+  const english = readdirSync(clips).filter((name) => /^(?!.*_zh).*\.wav$/.test(name));
+  for (const folder of readdirSync(models)) {
+    for (const dtype of ['auto', 'float32', 'bfloat16'] as const) {
+      it(`${folder}, ${dtype}`, async () => {
+        const whisper = await Whisper.load(join(models, folder), { dtype });
+        try {
+          let [errors, total] = [0, 0];
+          for (const clip of english) {
+            const path = join(clips, clip);
+            const reference = words(readFileSync(path.replace(/wav$/, 'txt'), 'utf8'));
+            const { text } = await whisper.transcribe(path);
+            errors += wordErrors(reference, words(text));
+            total += reference.length;
+          }
+          assert.ok(total > 50);
+          assert.ok(errors / total <= 0.045, `${errors} errors in ${total} words`);
+        } finally {
+          await whisper.dispose();
+        }
+      });
+    }
+  }
+});
