@@ -13,7 +13,7 @@ import { PromptHistory, buildPrompt } from '../../../lib/whisper/prompt.js';
 import { seekLoop, type SeekLoop } from '../../../lib/whisper/seek_loop.js';
 import { windowSeed } from '../../../lib/whisper/seed.js';
 import { splitWindow } from '../../../lib/whisper/segments.js';
-import type { Segment, TranscribeOptions, WhisperOptions } from '../../../lib/whisper/types.js';
+import type { Segment } from '../../../lib/whisper/types.js';
 
 const begin = 1000;
 /** Token of a time in seconds. */
