@@ -144,6 +144,23 @@ describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () 
     assert.ok((await whisper.transcribe(noise(35), carried)).segments.length > 0);
   });
 
+  it('refuses what its queue cannot hold, and goes on to work', async () => {
+    const model = await Whisper.load(folder, { maxQueue: 1 });
+    try {
+      const calls = Array.from({ length: 12 }, () => model.transcribe(sound, plain));
+      const outcomes = await Promise.allSettled(calls);
+      const refused = outcomes.filter(({ status }) => status === 'rejected');
+      assert.ok(refused.length > 0 && refused.length < 12, `${refused.length} of 12 refused`);
+      for (const outcome of outcomes) {
+        if (outcome.status === 'fulfilled') continue;
+        assert.ok(outcome.reason instanceof VoxpodError && outcome.reason.code === 'QUEUE_FULL');
+      }
+      assert.ok((await model.transcribe(sound, plain)).segments.length > 0);
+    } finally {
+      await model.dispose();
+    }
+  });
+
   describe('stopped', () => {
     it('rejects with the reason of the signal, and goes on to work', async () => {
       const reason = new Error('the caller left');
