@@ -1,4 +1,5 @@
-// voxpod_bench FOLDER [threads] [dtype]: milliseconds of the parts of a Whisper on this machine.
+// voxpod_bench FOLDER [threads] [dtype] [part]: milliseconds of the parts of a Whisper on this
+// machine, or of those whose name holds `part`.
 #include <ATen/Parallel.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
@@ -19,8 +20,11 @@ namespace {
 using namespace voxpod;
 using namespace voxpod::whisper;
 
+std::string wanted;
+
 void report(const std::string& name, int repeats, const std::function<void()>& run) {
   run();
+  if (name.find(wanted) == std::string::npos) return;
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < repeats; ++i) {
     const auto begin = std::chrono::steady_clock::now();
@@ -36,12 +40,13 @@ void report(const std::string& name, int repeats, const std::function<void()>& r
 
 int main(int count, char** arguments) {
   if (count < 2) {
-    std::cerr << "usage: voxpod_bench FOLDER [threads] [dtype]\n";
+    std::cerr << "usage: voxpod_bench FOLDER [threads] [dtype] [part]\n";
     return 2;
   }
   try {
     const c10::InferenceMode inference;
     if (count > 2) at::set_num_threads(std::stoi(arguments[2]));
+    if (count > 4) wanted = arguments[4];
     const Placement placement = make_placement("cpu", count > 3 ? arguments[3] : "auto");
     const Source source = whisper::open(arguments[1]);
     Weights weights(source.checkpoint, placement, nullptr, std::make_shared<Cancellation>());
@@ -64,7 +69,7 @@ int main(int count, char** arguments) {
       for (int64_t i = 0; i < length; ++i) {
         rows.push_back({.token = i, .at = {.slot = 0, .position = i}, .audio = audio.get()});
       }
-      report("prompt of " + std::to_string(length), 5,
+      report("prompt of " + std::to_string(length), 20,
              [&] { decoder.forward(rows, cache, {length - 1}); });
     }
     for (const int64_t batch : {1, 2, 4, 8, 16}) {
@@ -77,7 +82,7 @@ int main(int count, char** arguments) {
             {.token = 1, .at = {.slot = i, .position = 100}, .audio = windows.back().get()});
         wanted.push_back(i);
       }
-      report("decoder step, " + std::to_string(batch) + " windows", 20,
+      report("decoder step, " + std::to_string(batch) + " windows", 50,
              [&] { decoder.forward(rows, cache, wanted); });
     }
   } catch (...) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/cpu/dispatch.h"
+#include "nn/huge_pages.h"
 
 namespace voxpod {
 namespace {
@@ -154,12 +155,10 @@ void SelfCache::copy(int64_t from, int64_t to, int64_t length) {
 CrossCache::CrossCache(const AttentionShape& shape, int64_t context, const Placement& placement)
     : shape_(shape), context_(context), kernels_(placement.uses_kernels()) {
   const auto options = at::TensorOptions(placement.dtype).device(placement.device);
-  // Positions behind the last whole block are read by the kernel, though never used: keep them
-  // finite.
-  keys_ = at::zeros(
-      {shape.layers, shape.heads, kernels_ ? round_up(context) : context, shape.head_size},
-      options);
-  values_ = at::empty({shape.layers, shape.heads, context, shape.head_size}, options);
+  // The kernel computes scores for whole blocks and drops those behind the last position.
+  const int64_t keys = kernels_ ? round_up(context) : context;
+  keys_ = empty_huge({shape.layers, shape.heads, keys, shape.head_size}, options);
+  values_ = empty_huge({shape.layers, shape.heads, context, shape.head_size}, options);
 }
 
 void CrossCache::set(int64_t layer, const at::Tensor& key_value) {

@@ -10,6 +10,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "kernels/cpu/dispatch.h"
+#include "nn/huge_pages.h"
 
 namespace voxpod {
 namespace {
@@ -67,7 +68,8 @@ RowLinear::RowLinear(const at::Tensor& weight, const at::Tensor& bias, const Pla
   const int64_t padding = (cpu::kBlock - columns_ % cpu::kBlock) % cpu::kBlock;
   at::Tensor padded = weight.to(storage);
   if (padding != 0) padded = at::constant_pad_nd(padded, {0, 0, 0, padding});
-  weight_ = padded.view({-1, cpu::kBlock, weight.size(1)}).transpose(1, 2).contiguous();
+  const at::Tensor blocks = padded.view({-1, cpu::kBlock, weight.size(1)}).transpose(1, 2);
+  weight_ = empty_huge(blocks.sizes(), blocks.options()).copy_(blocks);
   bias_ = at::zeros({columns_ + padding}, at::kFloat);
   if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
 }

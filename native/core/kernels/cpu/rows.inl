@@ -37,10 +37,13 @@ float row_max(const float* x, int64_t size) {
 int64_t max_index(const float* x, int64_t size) {
   const float best = row_max(x, size);
   if (!(best > -__builtin_inff())) return -1;
-  for (int64_t i = 0; i < size; ++i) {
-    if (x[i] == best) return i;
+  int64_t i = 0;
+  for (; i + kWidth <= size; i += kWidth) {
+    if (const unsigned lanes = equal_lanes(load(x + i), set1(best)))
+      return i + __builtin_ctz(lanes);
   }
-  return -1;
+  while (x[i] != best) ++i;
+  return i;
 }
 
 float log_sum_exp(const float* x, int64_t size) {
