@@ -60,7 +60,7 @@ int main(int count, char** arguments) {
     report("log-mel of 30 s", 3, [&] { log_mel(pcm, source.geometry.mels, never); });
     const at::Tensor mel = at::randn({source.geometry.mels, kWindowFrames});
     at::Tensor encoded;
-    report("encoder, one window", 5, [&] { encoded = encoder.forward(mel, never); });
+    report("encoder, one window", 30, [&] { encoded = encoder.forward(mel, never); });
     std::shared_ptr<const CrossCache> audio;
     report("keys and values of a window", 5, [&] { audio = decoder.read_audio(encoded); });
     SelfCache cache = decoder.make_cache(16);
@@ -70,7 +70,7 @@ int main(int count, char** arguments) {
         rows.push_back({.token = i, .at = {.slot = 0, .position = i}, .audio = audio.get()});
       }
       report("prompt of " + std::to_string(length), 20,
-             [&] { decoder.forward(rows, cache, {length - 1}); });
+             [&] { decoder.forward(rows, RowKind::kPrompt, cache, {length - 1}); });
     }
     for (const int64_t batch : {1, 2, 4, 8, 16}) {
       std::vector<std::shared_ptr<const CrossCache>> windows;
@@ -83,7 +83,7 @@ int main(int count, char** arguments) {
         wanted.push_back(i);
       }
       report("decoder step, " + std::to_string(batch) + " windows", 50,
-             [&] { decoder.forward(rows, cache, wanted); });
+             [&] { decoder.forward(rows, RowKind::kStep, cache, wanted); });
     }
   } catch (...) {
     std::cerr << current_error().what() << "\n";

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "kernels/cpu/dispatch.h"
+#include "nn/linear.h"
 #include "nn/window_attention.h"
 
 namespace {
@@ -86,6 +87,28 @@ TEST(kernels_test, "linear: all row counts, storages, epilogues and odd widths")
           const at::Tensor difference = run(Epilogue::kGelu).sub(at::gelu(expected)).abs();
           EXPECT_LESS(difference.max().item<double>(), 1e-5 * expected.abs().max().item<double>());
         }
+      }
+    }
+  }
+}
+
+TEST(kernels_test, "linear of a prompt in bfloat16: close to float32, on any number of threads") {
+  if (!has_bfloat16_kernels()) throw test::Skip("this CPU has no AVX512-BF16");
+  const Placement placement = {.dtype = at::kBFloat16};
+  const int threads = at::get_num_threads();
+  for (const int64_t columns : {32, 100}) {
+    const RowLinear layer(random({columns, 96}), random({columns}), placement);
+    for (const int64_t rows : {8, 13, 227}) {
+      const at::Tensor x = random({rows, 96});
+      for (const auto activation : {Activation::kNone, Activation::kGelu}) {
+        const at::Tensor expected = layer.forward(x, RowKind::kStep, activation);
+        at::set_num_threads(1);
+        const at::Tensor prompt = layer.forward(x, RowKind::kPrompt, activation);
+        at::set_num_threads(3);
+        EXPECT(!prompt.equal(expected));  // else it was not the kernel that ran
+        EXPECT_LESS(relative_error(prompt, expected), 1e-2);
+        EXPECT(layer.forward(x, RowKind::kPrompt, activation).equal(prompt));
+        at::set_num_threads(threads);
       }
     }
   }

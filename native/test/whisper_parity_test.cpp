@@ -100,11 +100,12 @@ TEST(whisper_parity_test, "prompt and step logits equal the reference") {
                       .audio = audio.get()});
     }
     const std::span<const Row> all = rows;
-    const at::Tensor prompt = decoder.forward(all.first(rows.size() - 1), cache, {0, 1, 2, 3});
+    const at::Tensor prompt =
+        decoder.forward(all.first(rows.size() - 1), RowKind::kPrompt, cache, {0, 1, 2, 3});
     EXPECT_LESS(test::relative_error(prompt, golden.get("dec.prompt_logits").squeeze(0)), 1e-4);
     cache.copy(1, 2, static_cast<int64_t>(rows.size()) - 1);
     rows.back().at.slot = 2;
-    const at::Tensor step = decoder.forward(all.last(1), cache, {0});
+    const at::Tensor step = decoder.forward(all.last(1), RowKind::kStep, cache, {0});
     EXPECT_LESS(test::relative_error(step, golden.get("dec.step_logits").squeeze(0)), 1e-4);
   });
 }

@@ -15,6 +15,8 @@
 namespace voxpod {
 namespace {
 
+constexpr int64_t kMinPrompt = 8;
+
 // oneDNN's prepacked linear layer, which torch registers for its compiler
 // (aten/src/ATen/native/mkldnn/Linear.cpp and RegisterMkldnnOpContextClass.cpp).
 at::Tensor pack_for_onednn(const at::Tensor& weight) {
@@ -74,7 +76,8 @@ RowLinear::RowLinear(const at::Tensor& weight, const at::Tensor& bias, const Pla
   if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
 }
 
-void RowLinear::run(const at::Tensor& x, at::Tensor& out, cpu::Epilogue epilogue) const {
+void RowLinear::run(const at::Tensor& x, at::Tensor& out, RowKind kind,
+                    cpu::Epilogue epilogue) const {
   const cpu::LinearArgs args = {
       .x = x.const_data_ptr<float>(),
       .weight = weight_.const_data_ptr(),
@@ -87,24 +90,35 @@ void RowLinear::run(const at::Tensor& x, at::Tensor& out, cpu::Epilogue epilogue
       .columns = columns_,
       .epilogue = epilogue,
   };
+  // Below a handful of rows reading the weights is what takes the time.
+  if (kind == RowKind::kPrompt && args.rows >= kMinPrompt && args.inner % 2 == 0 &&
+      args.storage == cpu::Storage::kFloat16 && cpu::has_bfloat16_kernels()) {
+    const at::Tensor narrow = x.to(at::kBFloat16).contiguous();
+    at::parallel_for(0, weight_.size(0), 1, [&](int64_t begin, int64_t end) {
+      std::vector<uint16_t> scratch(static_cast<size_t>(args.inner * cpu::kBlock));
+      cpu::prompt_linear_bf16(args, static_cast<const uint16_t*>(narrow.const_data_ptr()),
+                              scratch.data(), begin, end);
+    });
+    return;
+  }
   const auto& kernels = cpu::kernels();
   at::parallel_for(0, weight_.size(0), 1,
                    [&](int64_t begin, int64_t end) { kernels.linear(args, begin, end); });
 }
 
-at::Tensor RowLinear::forward(const at::Tensor& x, Activation activation) const {
+at::Tensor RowLinear::forward(const at::Tensor& x, RowKind kind, Activation activation) const {
   if (!kernels_) {
     at::Tensor out = at::linear(x, weight_, optional(bias_));
     return activation == Activation::kGelu ? at::gelu(out) : out;
   }
   at::Tensor out = at::empty({x.size(0), columns_}, at::kFloat);
-  run(x, out, activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone);
+  run(x, out, kind, activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone);
   return out;
 }
 
-void RowLinear::add_to(at::Tensor& sum, const at::Tensor& x) const {
+void RowLinear::add_to(at::Tensor& sum, const at::Tensor& x, RowKind kind) const {
   if (kernels_) {
-    run(x, sum, cpu::Epilogue::kAdd);
+    run(x, sum, kind, cpu::Epilogue::kAdd);
   } else {
     sum.add_(at::linear(x, weight_, optional(bias_)));
   }

@@ -9,6 +9,10 @@ namespace voxpod {
 
 enum class Activation { kNone, kGelu };
 
+/// What the rows of a RowLinear are: tokens of different sequences, each computed alone, or a
+/// prompt, which is never batched with others and may be computed faster, in bfloat16.
+enum class RowKind { kStep, kPrompt };
+
 /// A linear layer for many rows at once (an encoder): x [rows, in] in the placement's type to
 /// [rows, out] in the same. On a CPU the weights are kept as oneDNN wants them and the activation
 /// is fused.
@@ -37,15 +41,16 @@ class RowLinear {
   RowLinear() = default;
   RowLinear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement);
 
-  at::Tensor forward(const at::Tensor& x, Activation activation = Activation::kNone) const;
-  /// sum += forward(x), in place.
-  void add_to(at::Tensor& sum, const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, RowKind kind,
+                     Activation activation = Activation::kNone) const;
+  /// sum += forward(x, kind), in place.
+  void add_to(at::Tensor& sum, const at::Tensor& x, RowKind kind) const;
   /// Rows `indices` of the weight, as an embedding: [indices, in] in the activation type.
   at::Tensor rows(const std::vector<int64_t>& indices) const;
   int64_t weight_bytes() const { return static_cast<int64_t>(weight_.nbytes()); }
 
  private:
-  void run(const at::Tensor& x, at::Tensor& out, cpu::Epilogue epilogue) const;
+  void run(const at::Tensor& x, at::Tensor& out, RowKind kind, cpu::Epilogue epilogue) const;
 
   at::Tensor weight_;  ///< [out, in], or packed [out / kBlock, in, kBlock] with kernels
   at::Tensor bias_;

@@ -76,7 +76,7 @@ at::Tensor Decoder::cross_attention(int64_t layer, const at::Tensor& query,
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-at::Tensor Decoder::forward(std::span<const Row> rows, SelfCache& cache,
+at::Tensor Decoder::forward(std::span<const Row> rows, RowKind kind, SelfCache& cache,
                             const std::vector<int64_t>& wanted) const {
   std::vector<CachePosition> positions;
   positions.reserve(rows.size());
@@ -86,17 +86,18 @@ at::Tensor Decoder::forward(std::span<const Row> rows, SelfCache& cache,
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const auto index = static_cast<int64_t>(i);
-    const auto qkv = layer.query_key_value.forward(layer.self_norm.forward(x, dtype)).chunk(3, 1);
-    layer.self_out.add_to(x, cache.attend(index, qkv[0], qkv[1], qkv[2], positions));
-    const at::Tensor query = layer.query.forward(layer.cross_norm.forward(x, dtype));
-    layer.cross_out.add_to(x, cross_attention(index, query, rows));
-    layer.mlp_out.add_to(x,
-                         layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), Activation::kGelu));
+    const auto qkv =
+        layer.query_key_value.forward(layer.self_norm.forward(x, dtype), kind).chunk(3, 1);
+    layer.self_out.add_to(x, cache.attend(index, qkv[0], qkv[1], qkv[2], positions), kind);
+    const at::Tensor query = layer.query.forward(layer.cross_norm.forward(x, dtype), kind);
+    layer.cross_out.add_to(x, cross_attention(index, query, rows), kind);
+    layer.mlp_out.add_to(
+        x, layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), kind, Activation::kGelu), kind);
   }
   if (static_cast<int64_t>(wanted.size()) != x.size(0)) {
     x = x.index_select(0, at::tensor(wanted, at::kLong).to(placement_.device));
   }
-  return tokens_.forward(norm_.forward(x, dtype)).to(at::kCPU, at::kFloat);
+  return tokens_.forward(norm_.forward(x, dtype), RowKind::kStep).to(at::kCPU, at::kFloat);
 }
 
 }  // namespace voxpod::whisper

@@ -27,8 +27,8 @@ class Decoder {
   SelfCache make_cache(int64_t slots) const;
 
   /// Runs the rows and returns the logits of those at `wanted`: [wanted, vocabulary] float32 on the
-  /// CPU. Rows of a prompt stand in order.
-  at::Tensor forward(std::span<const Row> rows, SelfCache& cache,
+  /// CPU. The rows are one token each of several sequences, or the prompt of one, in order.
+  at::Tensor forward(std::span<const Row> rows, RowKind kind, SelfCache& cache,
                      const std::vector<int64_t>& wanted) const;
 
  private:

@@ -127,7 +127,7 @@ void Model::detect_language(Window window, int64_t start_of_transcript,
       [this, window = std::move(window), start_of_transcript, languages = std::move(languages)] {
         SelfCache cache = decoder_->make_cache(1);
         const Row row = {.token = start_of_transcript, .at = {}, .audio = window.get()};
-        const at::Tensor logits = decoder_->forward({&row, 1}, cache, {0});
+        const at::Tensor logits = decoder_->forward({&row, 1}, RowKind::kPrompt, cache, {0});
         const auto values = row_of(logits, 0);
         double top = -INFINITY;
         for (const int64_t token : languages) {
@@ -250,7 +250,7 @@ void Model::prefill(Decoding& decoding) {
                     .audio = decoding.window.get()});
   }
   const at::Tensor logits =
-      decoder_->forward(rows, *cache_, {request.start_of_transcript, length - 1});
+      decoder_->forward(rows, RowKind::kPrompt, *cache_, {request.start_of_transcript, length - 1});
   if (request.no_speech >= 0) {
     decoding.no_speech = probability(row_of(logits, 0), request.no_speech);
   }
@@ -279,7 +279,7 @@ void Model::advance() {
     }
   }
   if (rows.empty()) return;
-  const at::Tensor logits = decoder_->forward(rows, *cache_, wanted);
+  const at::Tensor logits = decoder_->forward(rows, RowKind::kStep, *cache_, wanted);
   at::parallel_for(0, static_cast<int64_t>(live.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       auto& [decoding, sequence] = live[static_cast<size_t>(i)];

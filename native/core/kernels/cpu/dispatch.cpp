@@ -53,9 +53,9 @@ std::vector<std::string> features() {
 
 bool fast_bfloat16() { return __builtin_cpu_supports("avx512bf16") || has_amx(22); }
 
-bool has_window_attention() {
-  return has_avx512() && __builtin_cpu_supports("avx512bf16") && !has_amx(22);
-}
+bool has_bfloat16_kernels() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+bool has_window_attention() { return has_bfloat16_kernels() && !has_amx(22); }
 
 std::string model_name() {
   std::ifstream file("/proc/cpuinfo");

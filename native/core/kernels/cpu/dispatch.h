@@ -15,6 +15,8 @@ const Kernels& kernels();
 std::vector<std::string> features();
 /// Whether bfloat16 matrix products are faster than float32 ones: AVX512-BF16 or AMX.
 bool fast_bfloat16();
+/// Whether the kernels named _bf16 can run.
+bool has_bfloat16_kernels();
 /// Whether window_attention_bf16 can run and is the best there is: with AMX, libtorch's own
 /// attention is faster.
 bool has_window_attention();

@@ -53,6 +53,12 @@ struct AttentionArgs {
   float scale;   ///< of the scores, above 0
 };
 
+/// The same for the many rows of a prompt, whose values are rounded to bfloat16: `x` [rows, inner]
+/// are args.x so rounded, inner is even, storage kFloat16. `scratch` holds inner * kBlock numbers.
+/// Needs AVX512-BF16.
+void prompt_linear_bf16(const LinearArgs& args, const uint16_t* x, uint16_t* scratch, int64_t begin,
+                        int64_t end);
+
 /// Attention of a window's positions over each other, bfloat16 throughout, sums in float32.
 struct WindowAttentionArgs {
   const uint16_t* query_key_value;  ///< [time, 3, heads, head]

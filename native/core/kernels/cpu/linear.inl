@@ -1,14 +1,9 @@
 // A linear layer for few rows. A packed block of weights is read once for every kRowTile rows; the
 // accumulators of a tile stay in registers for the whole inner loop.
+#include "kernels/cpu/epilogue.inl"
 #include "kernels/cpu/simd.h"
 
 namespace {
-
-inline void finish(Vec value, float* out, voxpod::cpu::Epilogue epilogue) {
-  if (epilogue == voxpod::cpu::Epilogue::kGelu) value = gelu(value);
-  if (epilogue == voxpod::cpu::Epilogue::kAdd) value = add(value, load(out));
-  store(out, value);
-}
 
 template <typename Stored, int Rows>
 void linear_tile(const voxpod::cpu::LinearArgs& args, int64_t row, int64_t block) {
@@ -32,18 +27,7 @@ void linear_tile(const voxpod::cpu::LinearArgs& args, int64_t row, int64_t block
       for (int v = 0; v < kBlockVectors; ++v) acc[r][v] = fma(value, w[v], acc[r][v]);
     }
   }
-  const int64_t left = args.columns - block * kBlock;
-  for (int r = 0; r < Rows; ++r) {
-    float* out = args.out + (row + r) * args.columns + block * kBlock;
-    if (left >= kBlock) {
-      for (int v = 0; v < kBlockVectors; ++v) finish(acc[r][v], out + v * kWidth, args.epilogue);
-      continue;
-    }
-    float last[kBlock] = {};  // the last block may be narrower than its padding
-    for (int64_t i = 0; i < left; ++i) last[i] = out[i];
-    for (int v = 0; v < kBlockVectors; ++v) finish(acc[r][v], last + v * kWidth, args.epilogue);
-    for (int64_t i = 0; i < left; ++i) out[i] = last[i];
-  }
+  finish_tile<Rows>(args, acc, row, block);
 }
 
 template <typename Stored>

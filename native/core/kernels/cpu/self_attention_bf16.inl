@@ -1,22 +1,13 @@
 // Attention of all positions of a window over each other in bfloat16, with AVX512-BF16's dot
 // products of pairs. One head's keys and values, packed in pairs, stay in the second-level cache
 // while tiles of queries pass over them; a tile's scores are kept whole, so that softmax is exact.
+#include "kernels/cpu/pairs_bf16.h"
 #include "kernels/cpu/simd.h"
 
 namespace {
 
 constexpr int kTile = 8;       // queries at once: kTile * 2 accumulators of 32 registers
 constexpr int64_t kKeys = 32;  // keys of a packed block: two vectors
-
-inline __m512bh pairs(const uint16_t* p) {
-  return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p));
-}
-
-inline __m512bh pair_everywhere(const uint16_t* p) {
-  int32_t both;
-  __builtin_memcpy(&both, p, sizeof(both));
-  return reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
-}
 
 /// keys[time, stride] to [time / kKeys][head / 2][kKeys] pairs of neighbouring dimensions.
 inline void pack_keys(const uint16_t* keys, int64_t stride, int64_t time, int64_t head,
