@@ -32,7 +32,7 @@ class InferenceThread {
   };
 
   InferenceThread(const Options& options, std::function<bool()> step);
-  /// Stops and joins. `stop_step` of the owner must make a running step end soon.
+  /// Stops and joins.
   ~InferenceThread();
   InferenceThread(const InferenceThread&) = delete;
   InferenceThread& operator=(const InferenceThread&) = delete;

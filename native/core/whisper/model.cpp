@@ -52,15 +52,17 @@ CancellationPtr Model::guard(const CancellationPtr& caller) const {
 
 void Model::stop() {
   stopped_->cancel(ErrorCode::kDisposed);
-  if (!thread_) return;
-  thread_->stop();
-  // The thread is gone: what it was decoding ends here.
-  for (auto& decoding : waiting_) active_.push_back(std::move(decoding));
-  waiting_.clear();
-  for (auto& decoding : active_) {
-    decoding->done(Error(ErrorCode::kDisposed, "The model was disposed"));
-  }
-  active_.clear();
+  std::call_once(stop_once_, [this] {
+    if (!thread_) return;  // loading failed
+    thread_->stop();
+    // The thread is gone: what it was decoding ends here.
+    for (auto& decoding : waiting_) active_.push_back(std::move(decoding));
+    for (auto& decoding : active_) {
+      decoding->done(Error(ErrorCode::kDisposed, "The model was disposed"));
+    }
+    waiting_.clear();
+    active_.clear();
+  });
 }
 
 template <typename T>

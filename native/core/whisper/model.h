@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "engine/inference_thread.h"
@@ -49,7 +50,7 @@ class Model {
   void decode(Window window, DecodeRequest request, const CancellationPtr& cancellation,
               Done<DecodeResult> done);
 
-  /// Ends every call with kDisposed and joins the thread.
+  /// Ends every call with kDisposed and joins the thread. May be called from several threads.
   void stop();
 
  private:
@@ -95,6 +96,7 @@ class Model {
   std::deque<std::unique_ptr<Decoding>> waiting_;
   std::vector<std::unique_ptr<Decoding>> active_;
   CancellationPtr stopped_ = std::make_shared<Cancellation>();
+  std::once_flag stop_once_;
   std::unique_ptr<InferenceThread> thread_;
 };
 
