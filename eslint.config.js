@@ -40,17 +40,6 @@ export default defineConfig(
     },
   },
   {
-    // The declarations of @huggingface/tokenizers import each other without the suffix that
-    // NodeNext asks for, so its types do not resolve.
-    files: ['lib/text/tokenizer.ts'],
-    rules: {
-      '@typescript-eslint/no-unsafe-assignment': 'off',
-      '@typescript-eslint/no-unsafe-call': 'off',
-      '@typescript-eslint/no-unsafe-member-access': 'off',
-      '@typescript-eslint/no-unsafe-return': 'off',
-    },
-  },
-  {
     files: ['test/**/*.ts'],
     rules: {
       // node:test's functions return promises that the runner itself waits for.

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 let found: string | undefined;
@@ -8,6 +8,15 @@ let found: string | undefined;
 export function packageRoot(): string {
   found ??= findRoot(dirname(fileURLToPath(import.meta.url)));
   return found;
+}
+
+/**
+ * A compiled module by its path below dist/, as "lib/text/tokenizer_thread.js", for a thread to run.
+ * It lies beside the module that asks, or, where that was bundled, in dist/ still.
+ */
+export function compiledFile(asking: string, path: string): string {
+  const beside = join(dirname(fileURLToPath(asking)), basename(path));
+  return existsSync(beside) ? beside : join(packageRoot(), 'dist', path);
 }
 
 function findRoot(start: string): string {

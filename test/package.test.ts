@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { packageRoot } from '../lib/package_root.js';
+import { tinyFolder, whyNotReal } from './src/models/real.js';
 
 const bundle = join(packageRoot(), 'dist', 'cjs', 'index.cjs');
 const skip = !existsSync(bundle) && 'dist/ is not built (npm run build:ts)';
@@ -26,11 +27,15 @@ after(() => {
 });
 
 /** Runs a file of the consumer's and returns what it prints as JSON. */
-function run(name: string, content: string): unknown {
+function run(
+  name: string,
+  content: string,
+  env: NodeJS.ProcessEnv = { VOXPOD_ADDON: folder },
+): unknown {
   writeFileSync(join(folder, name), content);
   const child = spawnSync(process.execPath, [join(folder, name)], {
     encoding: 'utf8',
-    env: { ...process.env, VOXPOD_ADDON: folder },
+    env: { ...process.env, ...env },
   });
   assert.equal(child.status, 0, child.stderr);
   return JSON.parse(child.stdout);
@@ -61,6 +66,18 @@ describe('a consumer', { skip }, () => {
     assert.equal((esm as { ours: boolean }).ours, true);
     assert.match((esm as { code: string }).code, /^(MODEL|ADDON)_NOT_FOUND$/);
     assert.deepEqual(cjs, esm);
+  });
+
+  it('finds the threads of the library from both', { skip: whyNotReal(false) }, () => {
+    const use = `Whisper.load(${JSON.stringify(tinyFolder)}, { threads: 1 }).then(async (whisper) => {
+      await whisper.dispose();
+      console.log(JSON.stringify(whisper.info.languages));
+    });`;
+    const real = { VOXPOD_ADDON: process.env['VOXPOD_ADDON'] };
+    assert.deepEqual(run('load.mjs', `import { Whisper } from 'voxpod';\n${use}`, real), ['en']);
+    assert.deepEqual(run('load.cjs', `const { Whisper } = require('voxpod');\n${use}`, real), [
+      'en',
+    ]);
   });
 
   it('is type-checked in both, and told of a wrong option', () => {

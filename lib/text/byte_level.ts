@@ -4,6 +4,7 @@
  * take U+0100, U+0101, ... in order.
  */
 const bytes = new Map<string, number>();
+const utf8 = new TextEncoder();
 let next = 0x100;
 for (let byte = 0; byte < 256; byte++) {
   const printable =
@@ -11,11 +12,16 @@ for (let byte = 0; byte < 256; byte++) {
   bytes.set(String.fromCharCode(printable ? byte : next++), byte);
 }
 
-/** Appends the bytes that a byte-level token spells; a character outside the alphabet stands for its UTF-8. */
-export function appendBytes(token: string, output: number[]): void {
+/**
+ * Writes the bytes that a byte-level token spells to `output` from `at` on, and returns where they
+ * end. A character outside the alphabet stands for its UTF-8.
+ */
+export function writeBytes(token: string, output: Uint8Array, at: number): number {
+  let end = at;
   for (const character of token) {
     const byte = bytes.get(character);
-    if (byte !== undefined) output.push(byte);
-    else output.push(...Buffer.from(character, 'utf8'));
+    if (byte !== undefined) output[end++] = byte;
+    else end += utf8.encodeInto(character, output.subarray(end)).written;
   }
+  return end;
 }

@@ -74,7 +74,7 @@ export class Whisper {
     };
     // Read beside the weights. Its failure is looked at after theirs: a folder that holds no model
     // at all should not be told that its tokenizer is missing.
-    const tokenizing = WhisperTokenizer.load(folder);
+    const tokenizing = WhisperTokenizer.load(folder, call.signal);
     tokenizing.catch(() => undefined);
     try {
       const model = await call.run((cancellation) =>

@@ -2,11 +2,8 @@
  * The heartbeat that keeps the platform from taking a busy worker for a dead one. It beats on a
  * thread of its own, so that no computation on the main thread can stop it.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { packageRoot } from '../../lib/package_root.js';
+import { compiledFile } from '../../lib/package_root.js';
 import type { Logger } from '../log.js';
 
 /** What the thread is started with. */
@@ -41,7 +38,10 @@ export class Heartbeat {
   /** Beats at once, then at every interval. The thread does not keep the process alive. */
   start(): void {
     const settings: HeartbeatSettings = { ...this.#settings, jobIds: this.#jobIds };
-    const thread = new Worker(threadFile(), { workerData: settings, name: 'voxpod-heartbeat' });
+    const thread = new Worker(compiledFile(import.meta.url, 'src/runpod/heartbeat_thread.js'), {
+      workerData: settings,
+      name: 'voxpod-heartbeat',
+    });
     thread.unref();
     thread.on('message', (problem) => {
       this.#log.warn(`The platform did not take a heartbeat: ${String(problem)}`);
@@ -66,12 +66,4 @@ export class Heartbeat {
     this.#stopped = true;
     await this.#thread?.terminate();
   }
-}
-
-/** Beside this module, or, from the CommonJS bundle, where the compiled modules lie. */
-function threadFile(): string {
-  const beside = fileURLToPath(new URL('./heartbeat_thread.js', import.meta.url));
-  return existsSync(beside)
-    ? beside
-    : join(packageRoot(), 'dist', 'src', 'runpod', 'heartbeat_thread.js');
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { packageRoot } from '../../../lib/package_root.js';
 import { WhisperTokenizer } from '../../../lib/text/tokenizer.js';
-import { byteTokenizer, folderFrom, tokenizerFolder } from '../whisper/support.js';
+import { byteTokenizer, folderFrom, leastLateness, tokenizerFolder } from '../whisper/support.js';
 
 interface Golden {
   args: { multilingual: boolean; num_languages?: number };
@@ -33,6 +33,12 @@ const texts = JSON.parse(await readFile(join(fixtures, 'texts.json'), 'utf8')) a
   tokens: number[];
   model: string;
 }[];
+
+/** Odd texts and their ids by tiktoken. */
+const bytePairs = JSON.parse(await readFile(join(fixtures, 'byte_pairs.json'), 'utf8')) as Record<
+  string,
+  { text: string; ids: number[] }[]
+>;
 
 const models = folderFrom('VOXPOD_TEST_MODELS');
 
@@ -97,6 +103,15 @@ for (const [folder, names] of folders) {
       for (const { text, tokens } of known) assert.equal(tokenizer.decode(tokens), text);
     });
 
+    it('encodes and decodes odd texts as tiktoken', () => {
+      const cases = bytePairs[folder.replace(/^(faster-)?whisper-/, '')] ?? [];
+      assert.ok(cases.length > 0);
+      for (const { text, ids } of cases) {
+        assert.deepEqual(tokenizer.encode(text), ids, text);
+        assert.equal(tokenizer.decode(ids), text);
+      }
+    });
+
     it('takes special tokens in a text for text', () => {
       const ids = tokenizer.encode('<|endoftext|><|en|>');
       assert.ok(ids.every((id) => id < tokenizer.special.endOfText));
@@ -104,9 +119,22 @@ for (const [folder, names] of folders) {
     });
 
     it('encodes the longest prompt fast, however odd', () => {
-      const started = performance.now();
-      tokenizer.encode('x'.repeat(5000));
-      assert.ok(performance.now() - started < 250);
+      const unlike = Array.from({ length: 5000 }, (_, i) =>
+        String.fromCharCode(0x4e00 + ((i * 7919) % 20_000)),
+      );
+      for (const text of ['x'.repeat(5000), unlike.join(''), ' '.repeat(5000)]) {
+        const started = performance.now();
+        tokenizer.encode(text);
+        assert.ok(performance.now() - started < 50);
+      }
+    });
+
+    it('is read without blocking the loop, and leaves the heap small', async () => {
+      const before = process.memoryUsage().heapTotal;
+      const late = await leastLateness(() => WhisperTokenizer.load(join(models, folder)), 50);
+      assert.ok(late < 50, `a timer was ${late} ms late`);
+      const grown = process.memoryUsage().heapTotal - before;
+      assert.ok(grown < 10e6, `the heap grew by ${grown} bytes`);
     });
   });
 }
@@ -206,6 +234,20 @@ describe('tokenizers that are wrong', () => {
       }
     });
   }
+
+  it('is not read for a caller who has left', async () => {
+    const folder = await tokenizerFolder(byteTokenizer());
+    try {
+      const reason = new Error('the caller left');
+      const controller = new AbortController();
+      const loading = WhisperTokenizer.load(folder, controller.signal);
+      controller.abort(reason);
+      await assert.rejects(loading, reason);
+      await assert.rejects(WhisperTokenizer.load(folder, controller.signal), reason);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
 
   it('says which file is missing', async () => {
     await assert.rejects(WhisperTokenizer.load('/nonexistent'), {
