@@ -41,6 +41,10 @@ Placement make_placement(const std::string& device, const std::string& dtype) {
   if (dtype == "float32") {
     placement.dtype = at::kFloat;
   } else if (dtype == "bfloat16") {
+    if (on_cpu && !cpu::can_bfloat16()) {
+      fail(ErrorCode::kModelUnsupported,
+           "bfloat16 needs AVX-512, which this CPU lacks; use float32 or auto");
+    }
     placement.dtype = at::kBFloat16;
   } else if (dtype == "float16") {
     if (on_cpu) {

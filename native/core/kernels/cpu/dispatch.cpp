@@ -51,6 +51,8 @@ std::vector<std::string> features() {
   return found;
 }
 
+bool can_bfloat16() { return has_avx512(); }
+
 bool fast_bfloat16() { return __builtin_cpu_supports("avx512bf16") || has_amx(22); }
 
 bool has_bfloat16_kernels() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }

@@ -13,6 +13,8 @@ const Kernels& kernels();
 
 /// Those of avx2, avx512, avx512_vnni, avx512_bf16, amx_bf16 and amx_int8 that the CPU has.
 std::vector<std::string> features();
+/// Whether oneDNN computes bfloat16 matrix products at all: AVX-512.
+bool can_bfloat16();
 /// Whether bfloat16 matrix products are faster than float32 ones: AVX512-BF16 or AMX.
 bool fast_bfloat16();
 /// Whether the kernels named _bf16 can run.
