@@ -6,6 +6,7 @@ import { AudioError, invalidArgument, messageOf } from '../errors.js';
 import { checkNumber, checkOptions, checkSignal, checkString } from '../validate.js';
 import type { AudioSource } from '../whisper/types.js';
 import { decodeWithFfmpeg, type FfmpegOptions } from './ffmpeg.js';
+import { freeArray } from './free.js';
 import { fileReader, memoryReader, type ByteReader } from './reader.js';
 import { looksLikeWav } from './wav_header.js';
 import { readWav, tooLong, type Pcm } from './wav.js';
@@ -74,7 +75,8 @@ async function checkSamples(samples: Float32Array, signal?: AbortSignal): Promis
   }
 }
 
-async function atRate(pcm: Pcm, options: FfmpegOptions): Promise<Float32Array> {
+/** `own` says that nobody else has the samples, which are then freed where others take their place. */
+async function atRate(pcm: Pcm, options: FfmpegOptions, own: boolean): Promise<Float32Array> {
   const { signal, sampleRate } = options;
   await checkSamples(pcm.samples, signal);
   if (pcm.sampleRate === sampleRate) return pcm.samples;
@@ -85,6 +87,8 @@ async function atRate(pcm: Pcm, options: FfmpegOptions): Promise<Float32Array> {
   } catch (error) {
     signal?.throwIfAborted();
     throw fromNative(error);
+  } finally {
+    if (own) freeArray(pcm.samples);
   }
 }
 
@@ -92,7 +96,7 @@ async function decodeBytes(bytes: Uint8Array, options: FfmpegOptions): Promise<F
   if (bytes.length === 0) throw new AudioError('AUDIO_EMPTY', 'The audio has no bytes.');
   if (looksLikeWav(bytes)) {
     const pcm = await readWav(memoryReader(bytes), options);
-    if (pcm !== undefined) return atRate(pcm, options);
+    if (pcm !== undefined) return atRate(pcm, options, true);
   }
   return decodeWithFfmpeg({ bytes }, options);
 }
@@ -129,7 +133,7 @@ async function decodeFile(path: string, options: FfmpegOptions): Promise<Float32
     if (looksLikeWav(start)) {
       reader.skip(-start.length);
       const pcm = await readWav(reader, options);
-      if (pcm !== undefined) return await atRate(pcm, options);
+      if (pcm !== undefined) return await atRate(pcm, options, true);
     }
   } finally {
     await reader.close();
@@ -150,7 +154,7 @@ async function decodeSamples(
   if (samples.length > options.maxSeconds * sampleRate) {
     throw tooLong(samples.length / sampleRate, options.maxSeconds);
   }
-  return atRate({ samples, sampleRate }, options);
+  return atRate({ samples, sampleRate }, options, false);
 }
 
 /**

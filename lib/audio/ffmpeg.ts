@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AudioError, messageOf } from '../errors.js';
+import { freeArray } from './free.js';
 import { tooLong } from './wav.js';
 
 export interface FfmpegOptions {
@@ -90,6 +91,7 @@ class SampleCollector {
       const count = Math.min(values.length, samples.length - at);
       for (let i = 0; i < count; i++) samples[at + i] = (values[i] ?? 0) / 32768;
       at += count;
+      freeArray(block);
       await nextTurn();
     }
     return samples;

@@ -1,5 +1,6 @@
 /** One transcription: the seek loop over a loaded model. */
 import { decodeAudio } from '../audio/decode.js';
+import { freeArray } from '../audio/free.js';
 import { AudioError } from '../errors.js';
 import type { DecodeRequest, EncodedWindow, LogMel, WhisperModel } from '../native.js';
 import { roundHalfEven, strip } from '../text/python.js';
@@ -66,8 +67,16 @@ export class Recording {
       pcm = new Float32Array(windowSamples);
       pcm.set(samples);
     }
-    const features = await call.run((cancellation) => model.logMel(pcm, cancellation));
-    return new Recording(model, call, call.hold(features), samples.length);
+    const count = samples.length;
+    let features: LogMel;
+    try {
+      features = await call.run((cancellation) => model.logMel(pcm, cancellation));
+    } finally {
+      // The caller's own samples stay as they are.
+      const callers = typeof audio === 'object' && 'samples' in audio ? audio.samples : undefined;
+      if (pcm !== callers) freeArray(pcm);
+    }
+    return new Recording(model, call, call.hold(features), count);
   }
 
   /** Encodes `frames` frames from `start`; the last one is kept, for the next temperature. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { decodeAudio } from '../../../lib/audio/decode.js';
 import type { AudioSource } from '../../../lib/whisper/types.js';
-import { leastLateness, nativeProblem } from '../whisper/support.js';
+import { collectGarbage, leastLateness, nativeProblem } from '../whisper/support.js';
 import { tone, wavBytes } from './wav_bytes.js';
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
@@ -275,4 +275,22 @@ describe('audio that is wrong', () => {
     const signal = AbortSignal.abort(reason);
     await assert.rejects(decodeAudio('nowhere.wav', { signal }), reason);
   });
+});
+
+it("leaves a caller's own samples alone", needsAddon, async () => {
+  const samples = new Float32Array(48_000).fill(0.5);
+  const resampled = await decodeAudio({ samples, sampleRate: 48_000 });
+  assert.equal(resampled.length, 16_000);
+  assert.equal(samples.length, 48_000);
+  assert.equal(samples[47_999], 0.5);
+});
+
+it('frees the samples of the old rate as soon as they are resampled', needsAddon, async () => {
+  const path = await file('48k.wav', wavBytes({ sampleRate: 48_000, data: tone(120 * 48_000) }));
+  collectGarbage();
+  const before = process.memoryUsage().arrayBuffers;
+  const samples = await decodeAudio(path);
+  const kept = process.memoryUsage().arrayBuffers - before;
+  assert.equal(samples.length, 120 * 16_000);
+  assert.ok(kept < samples.byteLength + 2e6, `${kept} bytes`);
 });

@@ -2,6 +2,8 @@
 import { cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { loadNative } from '../../../lib/binding.js';
 import { messageOf } from '../../../lib/errors.js';
 
@@ -48,6 +50,12 @@ export async function leastLateness(work: () => Promise<unknown>, enough: number
   let least = Infinity;
   for (let i = 0; i < 3 && least >= enough; i++) least = Math.min(least, await lateness(work));
   return least;
+}
+
+/** Collects what is garbage, so that what a test then measures was made by the test. */
+export function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
 }
 
 /** Ids in the vocabulary of the small golden models: 256 bytes, then Whisper's own layout. */

@@ -7,9 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { VoxpodError } from '../../../lib/errors.js';
 import type { Segment, TranscribeOptions, Transcript } from '../../../lib/whisper/types.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
+import { tone, wavBytes } from '../audio/wav_bytes.js';
 import {
   byteLayout,
   byteTokenizer,
+  collectGarbage,
   folderFrom,
   goldenModel,
   leastLateness,
@@ -142,6 +144,24 @@ describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () 
     assert.ok(transcript.segments.length > 0);
     const carried = { ...options, carryInitialPrompt: true, withoutTimestamps: true };
     assert.ok((await whisper.transcribe(noise(35), carried)).segments.length > 0);
+  });
+
+  it('frees the samples that it decoded, and keeps those it was given', async () => {
+    // 38 MB as samples.
+    const bytes = wavBytes({ data: tone(600 * 16_000) });
+    collectGarbage();
+    const before = process.memoryUsage().arrayBuffers;
+    const kept: number[] = [];
+    for (const audio of [bytes, sound]) {
+      for await (const segment of whisper.segments(audio, plain)) {
+        assert.equal(segment.id, 0);
+        kept.push(process.memoryUsage().arrayBuffers - before);
+        break;
+      }
+    }
+    assert.ok(Math.max(...kept) < 5e6, `${kept.join(' and ')} bytes`);
+    assert.equal(bytes.length, 44 + 2 * 600 * 16_000);
+    assert.equal(sound.samples.length, 70 * 16_000);
   });
 
   it('refuses what its queue cannot hold, and goes on to work', async () => {
