@@ -1,21 +1,9 @@
 // Real speech of a given length with its text: clips joined with half a second between, repeated.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 
 const RATE = 16_000;
 const GAP = new Int16Array(RATE / 2);
-
-/** English clips of a folder with NAME.wav and NAME.txt: those whose name ends in no other language. */
-export function englishClips(folder) {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith('.wav') && !/_(?!en)[a-z]{2}\.wav$/.test(name))
-    .sort()
-    .map((name) => ({
-      audio: join(folder, name),
-      text: readFileSync(join(folder, `${basename(name, '.wav')}.txt`), 'utf8').trim(),
-    }));
-}
 
 /** Writes 16 kHz mono WAV of at least `seconds` to `path`; returns its text and true length. */
 export function writeSpeech(clips, seconds, path) {

@@ -5,8 +5,9 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { englishClips, writeSpeech } from './speech.mjs';
-import { wordErrorRate } from './word_error_rate.mjs';
+import { englishClips } from '../dist/test/lib/whisper/clips.js';
+import { wordErrorRate } from '../dist/test/lib/whisper/word_errors.js';
+import { writeSpeech } from './speech.mjs';
 
 const HELP = `node bench/whisper.mjs [options]
   --model NAME       base (default), tiny.en, ... or a folder
@@ -148,7 +149,7 @@ try {
       const result = runEngine(engine, folder, audio);
       if (run === 0 || result.seconds < best.seconds) best = result;
     }
-    const errors = best.skipped ? undefined : wordErrorRate(speech.text, best.text);
+    const errors = best.skipped ? undefined : wordErrorRate([[speech.text, best.text]]);
     rows.push({ engine: engine.name, ...best, wordErrorRate: errors });
   }
   printTable(rows, speech.seconds);

@@ -125,31 +125,3 @@ export async function goldenModel(golden: string): Promise<string> {
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(byteTokenizer(meta.layout)));
   return folder;
 }
-
-/** Words of a text for scoring: lower case, no punctuation. */
-export function words(text: string): string[] {
-  const plain = text
-    .normalize('NFKC')
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}\s]/gu, '');
-  return plain.split(/\s+/u).filter((word) => word !== '');
-}
-
-/** Substitutions, insertions and deletions between two texts of words. */
-export function wordErrors(reference: readonly string[], heard: readonly string[]): number {
-  let row = Array.from({ length: heard.length + 1 }, (_, i) => i);
-  for (const [i, word] of reference.entries()) {
-    const next = [i + 1];
-    for (const [j, other] of heard.entries()) {
-      next.push(
-        Math.min(
-          (row[j] ?? 0) + (word === other ? 0 : 1),
-          (row[j + 1] ?? 0) + 1,
-          (next[j] ?? 0) + 1,
-        ),
-      );
-    }
-    row = next;
-  }
-  return row[heard.length] ?? 0;
-}

@@ -1,17 +1,24 @@
 /** Transcription jobs with real weights, through the worker and a local platform. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { packageRoot } from '../../../lib/package_root.js';
 import { transcriptionHandler, type TranscriptionOutput } from '../../../src/jobs/transcription.js';
 import { ModelPool } from '../../../src/models/pool.js';
 import { ModelStore } from '../../../src/models/store.js';
+import type { Handler } from '../../../src/runpod/job.js';
 import { LocalPlatform } from '../../../src/server/platform.js';
+import { tone, wavBytes, type WavParts } from '../../lib/audio/wav_bytes.js';
+import { words } from '../../lib/whisper/word_errors.js';
 import { baseFolder, tinyFolder, whyNotReal } from '../models/real.js';
 import {
   endpointOf,
+  eventually,
   settled,
   startWorker,
   type Endpoint,
@@ -20,6 +27,7 @@ import {
 } from '../runpod/support.js';
 
 const skip = whyNotReal(false);
+const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
 const speech = readFileSync(join(packageRoot(), 'test', 'fixtures', 'speech', 'weather.wav'));
 const audio_base64 = speech.toString('base64');
 const SPOKEN =
@@ -32,11 +40,36 @@ let worker: StartedWorker;
 let files: Server;
 let filesUrl: string;
 
+/** What jobs call a model, and its folder; a broken one is put here by its test. */
+const folders = new Map([
+  ['base', baseFolder],
+  ['tiny.en', tinyFolder],
+]);
+/** Larger files are refused. */
+const MAX_BYTES = 24_000_000;
+
+function handlerOf(models: ModelPool): Handler {
+  const limits = { maxBytes: MAX_BYTES, stallMs: 500 };
+  return transcriptionHandler({ pool: models, allowPrivateUrls: true, models: folders, limits });
+}
+
 before(async () => {
   if (skip) return;
+  const tenMinutes = wavBytes({
+    data: Buffer.concat(Array.from({ length: 100 }, () => speech.subarray(44))),
+    sampleRate: speech.readUInt32LE(24),
+  });
+  const served: Record<string, Buffer | string> = {
+    '/weather.wav': speech,
+    '/empty.wav': '',
+    '/text.mp3': 'This is a text, whatever its name says.\n'.repeat(100),
+    '/large.wav': Buffer.alloc(MAX_BYTES + 1),
+    '/ten-minutes.wav': tenMinutes,
+  };
   files = createServer((request, response) => {
-    if (request.url === '/weather.wav') response.end(speech);
-    else response.writeHead(404).end();
+    const body = served[request.url ?? ''];
+    if (body !== undefined) response.end(body);
+    else if (request.url !== '/hang.wav') response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => files.listen(0, '127.0.0.1', resolve));
   const address = files.address();
@@ -46,14 +79,7 @@ before(async () => {
   pool = new ModelPool({ store: new ModelStore({ offline: true }), maxModels: 2 });
   worker = startWorker(platform, {
     concurrency: 3,
-    handler: transcriptionHandler({
-      pool,
-      allowPrivateUrls: true,
-      models: new Map([
-        ['base', baseFolder],
-        ['tiny.en', tinyFolder],
-      ]),
-    }),
+    handler: handlerOf(pool),
   });
 });
 
@@ -72,11 +98,8 @@ async function run(input: unknown): Promise<JobStatus & { output?: Transcription
   return status as JobStatus & { output?: TranscriptionOutput };
 }
 
-function words(text: string | undefined): string {
-  return (text ?? '')
-    .toLowerCase()
-    .replace(/[^a-z ]/g, '')
-    .trim();
+function spoken(text: string | undefined): string {
+  return words(text ?? '').join(' ');
 }
 
 test("base64 and URL give the official worker's output", { skip }, async () => {
@@ -91,7 +114,7 @@ test("base64 and URL give the official worker's output", { skip }, async () => {
       'device',
       'model',
     ]);
-    assert.equal(words(output?.transcription), SPOKEN);
+    assert.equal(spoken(output?.transcription), SPOKEN);
     assert.equal(output?.detected_language, 'en');
     assert.equal(output?.translation, null);
     assert.equal(output?.device, 'cpu');
@@ -122,31 +145,149 @@ test('formats: srt, vtt, lines', { skip }, async () => {
   );
   assert.match(srt ?? '', /^1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\n/);
   assert.match(vtt ?? '', /^WEBVTT\n\n00:0\d\.\d{3} --> /);
-  assert.equal(words(lines?.replaceAll('\n', ' ')), SPOKEN);
+  assert.equal(spoken(lines?.replaceAll('\n', ' ')), SPOKEN);
 });
 
 test('translate adds a translation', { skip }, async () => {
   const { output, error } = await run({ audio_base64, translate: true, translation: 'srt' });
   assert.match(output?.translation ?? error ?? '', /^1\n00:00:0\d,\d{3} --> /);
-  assert.equal(words(output?.transcription), SPOKEN);
+  assert.equal(spoken(output?.transcription), SPOKEN);
 });
 
+/** Runs a job that must fail, and returns its code. */
+async function codeOf(input: unknown): Promise<string | undefined> {
+  const { status, error } = await run(input);
+  assert.equal(status, 'FAILED');
+  return (JSON.parse(error ?? '') as Record<string, string>)['code'];
+}
+
+async function livesOn(): Promise<void> {
+  const { status, output, error } = await run({ audio_base64, model: 'tiny.en' });
+  assert.equal(status, 'COMPLETED', error);
+  assert.equal(spoken(output?.transcription), SPOKEN);
+}
+
 test('each kind of bad input has its code, and the worker lives on', { skip }, async () => {
+  const wav = (parts: WavParts): object => ({ audio_base64: wavBytes(parts).toString('base64') });
+  const notANumber = Buffer.from(new Float32Array(16_000).fill(NaN).buffer);
   const rows: [object, string][] = [
     [{}, 'JOB_INVALID'],
     [{ audio_base64: '!!' }, 'JOB_INVALID'],
     [{ audio_base64, temprature: 0 }, 'JOB_INVALID'],
     [{ audio_base64, model: 'gigantic' }, 'MODEL_UNKNOWN'],
     [{ audio_base64, language: 'klingon' }, 'LANGUAGE_UNKNOWN'],
-    [{ audio_base64: speech.subarray(0, 44).toString('base64') }, 'AUDIO_EMPTY'],
+    [{ audio_base64, language: 'xx' }, 'LANGUAGE_UNKNOWN'],
+    [{ audio_base64, suppress_tokens: '99999' }, 'INVALID_ARGUMENT'],
+    [wav({ data: Buffer.alloc(0) }), 'AUDIO_EMPTY'],
+    [wav({ data: tone(1) }), 'AUDIO_EMPTY'],
+    [wav({ code: 3, bits: 32, data: notANumber }), 'AUDIO_INVALID'],
+    [{ audio: `${filesUrl}/empty.wav` }, 'AUDIO_EMPTY'],
+    [{ audio: `${filesUrl}/text.mp3` }, hasFfmpeg ? 'AUDIO_INVALID' : 'FFMPEG_MISSING'],
     [{ audio: `${filesUrl}/none` }, 'DOWNLOAD_FAILED'],
+    [{ audio: `${filesUrl}/hang.wav` }, 'DOWNLOAD_TIMEOUT'],
+    [{ audio: `${filesUrl}/large.wav` }, 'DOWNLOAD_TOO_LARGE'],
     [{ audio: 'file:///etc/passwd' }, 'URL_FORBIDDEN'],
   ];
   for (const [input, code] of rows) {
-    const { status, error } = await run(input);
-    assert.equal(status, 'FAILED');
-    const report = JSON.parse(error ?? '') as Record<string, string>;
-    assert.equal(report['code'], code, report['error_message']);
+    const shown = JSON.stringify(input).slice(0, 80);
+    assert.equal(await codeOf({ model: 'base', ...input }), code, shown);
   }
-  assert.equal((await run({ audio_base64, model: 'tiny.en' })).status, 'COMPLETED');
+  await livesOn();
 });
+
+/** How a model's folder may be broken, and the code that says so. */
+const BROKEN: [string, 'safetensors' | 'bin', (folder: string) => void, string][] = [
+  ['cut weights', 'safetensors', (f) => cut(f, 'model.safetensors', 9999), 'CHECKPOINT_CORRUPT'],
+  [
+    'corrupt weights',
+    'safetensors',
+    (f) => overwrite(f, 'model.safetensors', 8, '{"a":['),
+    'CHECKPOINT_CORRUPT',
+  ],
+  [
+    'a lying header',
+    'safetensors',
+    // The header's length, 2^62.
+    (f) => overwrite(f, 'model.safetensors', 0, '\0\0\0\0\0\0\0\x40'),
+    'CHECKPOINT_CORRUPT',
+  ],
+  [
+    'a huge offset',
+    'safetensors',
+    (f) => overwrite(f, 'model.safetensors', -1, '"data_offsets":[0,9'),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['cut weights', 'bin', (f) => cut(f, 'model.bin', 9999), 'CHECKPOINT_CORRUPT'],
+  [
+    'corrupt weights',
+    'bin',
+    // The count of variables, after u32 version, u16 length and "WhisperSpec\0", u32 revision.
+    (f) => overwrite(f, 'model.bin', 4 + 2 + 12 + 4, '\xff\xff\xff\xff'),
+    'CHECKPOINT_CORRUPT',
+  ],
+  ['no config', 'safetensors', (f) => rmSync(join(f, 'config.json')), 'MODEL_NOT_FOUND'],
+  ['no tokenizer', 'safetensors', (f) => rmSync(join(f, 'tokenizer.json')), 'TOKENIZER_INVALID'],
+  [
+    'another architecture',
+    'safetensors',
+    (f) => writeFileSync(join(f, 'config.json'), '{"model_type":"llama","d_model":64}'),
+    'MODEL_UNSUPPORTED',
+  ],
+];
+
+function cut(folder: string, name: string, bytes: number): void {
+  truncateSync(join(folder, name), bytes);
+}
+
+function overwrite(folder: string, name: string, at: number, text: string): void {
+  const path = join(folder, name);
+  const bytes = readFileSync(path);
+  bytes.write(text, at < 0 ? bytes.indexOf('"data_offsets":[') : at, 'latin1');
+  writeFileSync(path, bytes);
+}
+
+test('each way a model can be broken has its code, and the worker lives on', { skip }, async () => {
+  for (const [what, layout, spoil, code] of BROKEN) {
+    const folder = mkdtempSync(join(tmpdir(), 'voxpod-broken-'));
+    try {
+      cpSync(layout === 'bin' ? baseFolder : tinyFolder, folder, { recursive: true });
+      spoil(folder);
+      folders.set('broken', folder);
+      assert.equal(await codeOf({ audio_base64, model: 'broken' }), code, `${layout}: ${what}`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+  await livesOn();
+});
+
+test(
+  'a model disposed during a job fails that job, and the worker lives on',
+  { skip },
+  async () => {
+    const own = await LocalPlatform.start();
+    const second = new ModelPool({ store: new ModelStore({ offline: true }), maxModels: 2 });
+    const ended = startWorker(own, { handler: handlerOf(second) });
+    const client = endpointOf(own);
+    try {
+      const { whisper } = await second.acquireWhisper(tinyFolder);
+      const long = { audio: `${filesUrl}/ten-minutes.wav`, model: 'tiny.en' };
+      const { id } = await client.run({ input: long });
+      await eventually(
+        'the job runs',
+        async () => (await client.status(id)).status === 'IN_PROGRESS',
+      );
+      await delay(300);
+      await whisper.dispose();
+      const { status, error } = await settled(client, id);
+      assert.equal(status, 'FAILED');
+      assert.match(error ?? '', /"DISPOSED"/);
+      const next = await client.run({ input: { audio_base64, model: 'base' } });
+      assert.equal((await settled(client, next.id)).status, 'COMPLETED');
+    } finally {
+      await ended.stop();
+      await second.dispose();
+      await own.close();
+    }
+  },
+);
