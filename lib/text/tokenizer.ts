@@ -103,7 +103,7 @@ function readInThread(file: string, signal: AbortSignal | undefined): Promise<To
       name: 'voxpod-tokenizer',
       // Flags of the caller's own program, such as --input-type, would be taken for the thread's.
       execArgv: [],
-      // By default its heap grows before the first collection; the weights are loaded meanwhile.
+      // By default its heap grows far before the first collection: 15 MB more at the peak.
       resourceLimits: { maxYoungGenerationSizeMb: 2 },
     });
     const onAbort = (): void => {
