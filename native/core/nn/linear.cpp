@@ -9,6 +9,9 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "kernels/cpu/dispatch.h"
 #include "nn/huge_pages.h"
 
@@ -16,6 +19,7 @@ namespace voxpod {
 namespace {
 
 constexpr int64_t kMinPrompt = 8;
+constexpr int64_t kPackRows = 64 * cpu::kBlock;
 
 // oneDNN's prepacked linear layer, which torch registers for its compiler
 // (aten/src/ATen/native/mkldnn/Linear.cpp and RegisterMkldnnOpContextClass.cpp).
@@ -68,10 +72,17 @@ RowLinear::RowLinear(const at::Tensor& weight, const at::Tensor& bias, const Pla
   }
   const auto storage = placement.dtype == at::kFloat ? at::kFloat : at::kHalf;
   const int64_t padding = (cpu::kBlock - columns_ % cpu::kBlock) % cpu::kBlock;
-  at::Tensor padded = weight.to(storage);
-  if (padding != 0) padded = at::constant_pad_nd(padded, {0, 0, 0, padding});
-  const at::Tensor blocks = padded.view({-1, cpu::kBlock, weight.size(1)}).transpose(1, 2);
-  weight_ = empty_huge(blocks.sizes(), blocks.options()).copy_(blocks);
+  const int64_t inner = weight.size(1);
+  weight_ = empty_huge({(columns_ + padding) / cpu::kBlock, inner, cpu::kBlock},
+                       at::TensorOptions(storage));
+  // In parts: converting a vocabulary's embedding whole would hold it twice.
+  for (int64_t first = 0; first < columns_; first += kPackRows) {
+    at::Tensor part = weight.narrow(0, first, std::min(kPackRows, columns_ - first)).to(storage);
+    if (first + kPackRows >= columns_) part = at::constant_pad_nd(part, {0, 0, 0, padding});
+    const int64_t blocks = part.size(0) / cpu::kBlock;
+    weight_.narrow(0, first / cpu::kBlock, blocks)
+        .copy_(part.view({blocks, cpu::kBlock, inner}).transpose(1, 2));
+  }
   bias_ = at::zeros({columns_ + padding}, at::kFloat);
   if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
 }
