@@ -13,6 +13,9 @@
 
 #include <cmath>
 #include <limits>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "check.h"
 #include "kernels/cpu/dispatch.h"
@@ -90,6 +93,19 @@ TEST(kernels_test, "linear: all row counts, storages, epilogues and odd widths")
       }
     }
   }
+}
+
+TEST(kernels_test, "parallel loops run on the threads they are given") {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  at::parallel_for(0, 2, 1, [&](int64_t, int64_t) {
+    const std::lock_guard lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  at::set_num_threads(threads);
+  EXPECT_EQUAL(seen.size(), size_t{2});
 }
 
 TEST(kernels_test, "linear of a prompt in bfloat16: close to float32, on any number of threads") {
