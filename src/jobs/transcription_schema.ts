@@ -70,7 +70,8 @@ export const transcriptionSchema = z.strictObject({
     })
     .nullable()
     .default('-1'),
-  initial_prompt: z.string().max(10_000).nullable().default(null),
+  /** As long as the library takes it; the model reads its last 223 tokens. */
+  initial_prompt: z.string().max(5000).nullable().default(null),
   condition_on_previous_text: z.boolean().default(true),
   /** Step from `temperature` to 1 when decoding fails; null: no fallback. */
   temperature_increment_on_fallback: z.number().min(0).max(1).nullable().default(0.2),
