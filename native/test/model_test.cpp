@@ -4,6 +4,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/randn.h>
 
+#include <cmath>
 #include <future>
 
 #include "check.h"
@@ -113,6 +114,19 @@ TEST(model_test, "ATen's operators alone give the same tokens as the kernels") {
       EXPECT(a.tokens == b.tokens);
       EXPECT_LESS(std::abs(a.average_log_probability - b.average_log_probability), 1e-4);
     }
+  }
+}
+
+TEST(model_test, "ATen's operators alone decode in bfloat16 too, alone and in a batch") {
+  const Loaded loaded({.dtype = "bfloat16", .cpu_kernels = false});
+  const Model::Window first = encode(*loaded.model, features(1));
+  const Model::Window second = encode(*loaded.model, features(2));
+  auto one = start(*loaded.model, first, request(0.7));
+  auto two = start(*loaded.model, second, request());
+  for (auto* future : {&one, &two}) {
+    const DecodeResult result = get(std::move(*future));
+    EXPECT(!result.tokens.empty());
+    EXPECT(std::isfinite(result.average_log_probability));
   }
 }
 
