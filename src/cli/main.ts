@@ -14,6 +14,8 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   info: () => import('./info.js'),
   transcribe: () => import('./transcribe.js'),
   worker: () => import('./worker.js'),
+  serve: () => import('./serve.js'),
+  submit: () => import('./submit.js'),
 };
 
 const EXIT_FAILURE = 1;
@@ -59,4 +61,7 @@ try {
 } catch (error) {
   const verbose = process.argv.includes('--verbose') || process.env['VOXPOD_DEBUG'] === '1';
   process.exitCode = report(error, verbose);
+  // runpod-sdk's HTTP client leaves its timeout running after a network error. Without one like it
+  // the process ends before this fires.
+  setTimeout(() => process.exit(), 500).unref();
 }

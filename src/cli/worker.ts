@@ -1,7 +1,7 @@
 /** `voxpod worker`: takes transcription jobs from RunPod. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { ArgumentError, JobError, messageOf } from '../../lib/errors.js';
 import { transcriptionHandler } from '../jobs/transcription.js';
 import { createLogger, type Logger } from '../log.js';
@@ -9,41 +9,22 @@ import { ModelPool } from '../models/pool.js';
 import { ModelStore } from '../models/store.js';
 import { readEnvironment } from '../runpod/environment.js';
 import { runJob, runWorker } from '../runpod/index.js';
+import { addWorkerOptions, type WorkerArguments } from './worker_options.js';
 
-interface WorkerArguments {
-  model: string[];
-  device?: string;
-  dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16';
-  threads?: number;
-  concurrency: number;
+interface Options extends WorkerArguments {
   testInput?: string;
 }
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('worker')
-    .description('take transcription jobs from RunPod, whose URLs are in the environment')
-    .option(
-      '--model <name...>',
-      'models to load before the first job, by name or folder; jobs that name none get the first',
-      ['base'],
-    )
-    .option('--device <device>', 'cpu, cuda or cuda:N')
-    .addOption(
-      new Option('--dtype <dtype>', 'type to compute in').choices([
-        'auto',
-        'float32',
-        'bfloat16',
-        'float16',
-      ]),
-    )
-    .option('--threads <count>', 'CPU threads; default one for each core', positiveInteger)
-    .option('--concurrency <count>', 'jobs run at once', positiveInteger, 1)
+    .description('take transcription jobs from RunPod, whose URLs are in the environment');
+  addWorkerOptions(command)
     .option('--test-input <file>', 'run the one job of this JSON file, print its output and end')
-    .action((options: WorkerArguments) => runCommand(options));
+    .action((options: Options) => runCommand(options));
 }
 
-async function runCommand(options: WorkerArguments): Promise<void> {
+async function runCommand(options: Options): Promise<void> {
   const log = createLogger();
   // Before anything is loaded: the usual mistake is to start a worker outside of RunPod.
   if (options.testInput === undefined) readEnvironment();
@@ -108,12 +89,4 @@ async function readJob(file: string): Promise<unknown> {
 /** What jobs call a model that was given as a folder or repository: "base" for "x/whisper-base". */
 function modelName(model: string): string {
   return basename(model).replace(/^(faster-)?whisper-/, '');
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) {
-    throw new InvalidArgumentError('Expected an integer of at least 1.');
-  }
-  return value;
 }

@@ -24,6 +24,8 @@ export interface StoredJob {
   startedAt: number | undefined;
   finishedAt: number | undefined;
   workerId: string | undefined;
+  /** Workers that died with it. */
+  losses: number;
   output: unknown;
   error: string | undefined;
   /** Chunks that no client has fetched yet. */

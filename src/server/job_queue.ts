@@ -25,6 +25,9 @@ interface Taker {
   take(jobs: StoredJob[]): void;
 }
 
+/** RunPod does not say how often it tries; here a job may have cost one worker by bad luck. */
+const MOST_LOSSES = 2;
+
 export class JobQueue {
   readonly #options: QueueOptions;
   readonly #jobs = new Map<string, StoredJob>();
@@ -66,6 +69,7 @@ export class JobQueue {
       startedAt: undefined,
       finishedAt: undefined,
       workerId: undefined,
+      losses: 0,
       output: undefined,
       error: undefined,
       chunks: [],
@@ -97,6 +101,13 @@ export class JobQueue {
     });
   }
 
+  /** The job's worker has died. A job that takes one worker after the other with it is failed. */
+  lost(job: StoredJob): void {
+    job.losses += 1;
+    if (job.losses < MOST_LOSSES) this.requeue(job);
+    else this.finish(job, { error: `${job.losses} workers died while they ran the job` });
+  }
+
   /** Back to the front of the queue: the worker never got it, or died with it. */
   requeue(job: StoredJob): void {
     if (job.state !== 'IN_PROGRESS') return;
@@ -111,6 +122,7 @@ export class JobQueue {
   retry(job: StoredJob): boolean {
     if (job.state !== 'FAILED' && job.state !== 'TIMED_OUT') return false;
     this.totals.retried += 1;
+    job.losses = 0;
     this.#clearTimers(job);
     this.#reset(job);
     this.#after(job, job.policy.ttl ?? this.#options.ttlMs, () => this.#expire(job));

@@ -1,15 +1,16 @@
 /**
  * A RunPod platform on this machine: the API that clients call (`runpod-sdk` works against it with
  * its `baseUrl`), and the URLs that a worker takes its jobs from. For development and tests: it
- * keeps everything in memory and listens on the loopback interface.
+ * keeps everything in memory and listens on the loopback interface unless it is told otherwise.
  */
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Hono } from 'hono';
 import { clientRoutes } from './client_routes.js';
 import { JobQueue, type QueueOptions } from './job_queue.js';
-import { WorkerRegistry } from './worker_registry.js';
+import { WorkerRegistry, type WorkerCounts } from './worker_registry.js';
 import { workerRoutes } from './worker_routes.js';
 
 /** A call of a worker, before the platform acts on it. */
@@ -25,6 +26,8 @@ export interface WorkerCall {
 
 export interface PlatformOptions {
   endpointId?: string;
+  /** Address to listen on. Default 127.0.0.1. */
+  host?: string;
   /** 0 (default) takes a free port. */
   port?: number;
   /** The key that clients must send; default: any. */
@@ -56,12 +59,12 @@ export class LocalPlatform {
   readonly #server: Server;
   readonly #context: PlatformContext;
   readonly #pingIntervalMs: number;
-  #port = 0;
+  #address = '';
 
-  /** Listens on 127.0.0.1. */
+  /** Listens on `host` and `port`; rejects with the system's error where they are not to be had. */
   static async start(options: PlatformOptions = {}): Promise<LocalPlatform> {
     const platform = new LocalPlatform(options);
-    await platform.#listen(options.port ?? 0);
+    await platform.#listen(options.port ?? 0, options.host ?? '127.0.0.1');
     return platform;
   }
 
@@ -96,7 +99,17 @@ export class LocalPlatform {
 
   /** What `runpod-sdk` takes as `baseUrl`. */
   get baseUrl(): string {
-    return `http://127.0.0.1:${this.#port}/v2`;
+    return `http://${this.#address}/v2`;
+  }
+
+  /** The workers that are alive. */
+  get workers(): WorkerCounts {
+    return this.#context.workers.counts();
+  }
+
+  /** Tells that a worker's process has ended: its jobs need not wait until its silence is noticed. */
+  workerEnded(workerId: string): void {
+    this.#context.workers.lost(workerId);
   }
 
   /** The variables that RunPod gives a worker. */
@@ -127,15 +140,21 @@ export class LocalPlatform {
     });
   }
 
-  #listen(port: number): Promise<void> {
+  #listen(port: number, host: string): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(port, '127.0.0.1', () => {
+      this.#server.listen(port, host, () => {
         const address = this.#server.address();
-        if (address !== null && typeof address === 'object') this.#port = address.port;
+        if (address !== null && typeof address === 'object') this.#address = reachable(address);
         this.#server.off('error', reject);
         resolve();
       });
     });
   }
+}
+
+/** "127.0.0.1:8000"; where all addresses are listened on, the loopback one is as good as any. */
+function reachable({ address, family, port }: AddressInfo): string {
+  if (address === '0.0.0.0' || address === '::') return `127.0.0.1:${port}`;
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
 }

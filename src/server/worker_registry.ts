@@ -48,8 +48,14 @@ export class WorkerRegistry {
   pinged(workerId: string, jobIds: readonly string[]): void {
     for (const job of this.#queue.running(workerId)) {
       const age = Date.now() - (job.startedAt ?? 0);
-      if (age > this.#silenceMs && !jobIds.includes(job.id)) this.#queue.requeue(job);
+      if (age > this.#silenceMs && !jobIds.includes(job.id)) this.#queue.lost(job);
     }
+  }
+
+  /** The worker is no more, and the jobs it held are queued again. */
+  lost(workerId: string): void {
+    this.#workers.delete(workerId);
+    for (const job of this.#queue.running(workerId)) this.#queue.lost(job);
   }
 
   counts(): WorkerCounts {
@@ -66,8 +72,7 @@ export class WorkerRegistry {
   #sweep(): void {
     for (const [id, worker] of this.#workers) {
       if (worker.openCalls > 0 || Date.now() - worker.lastSeen < this.#silenceMs) continue;
-      this.#workers.delete(id);
-      for (const job of this.#queue.running(id)) this.#queue.requeue(job);
+      this.lost(id);
     }
   }
 }

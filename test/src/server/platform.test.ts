@@ -216,6 +216,25 @@ test('a worker that falls silent loses its jobs to another', async () => {
   await strict.close();
 });
 
+test('a job outlives the end of one worker, not of two', async () => {
+  const fragile = await LocalPlatform.start({ holdMs: 200 });
+  const client = endpointOf(fragile);
+  const { id } = await client.run({ input: 'x' });
+  for (const state of ['IN_QUEUE', 'FAILED']) {
+    const variables = fragile.environment('mortal');
+    const url = (variables['RUNPOD_WEBHOOK_GET_JOB'] ?? '').replace('$RUNPOD_POD_ID', 'mortal');
+    const headers = { Authorization: variables['RUNPOD_AI_API_KEY'] ?? '' };
+    assert.equal((await fetch(url, { headers })).status, 200);
+    assert.equal(fragile.workers.running, 1);
+    fragile.workerEnded('mortal');
+    assert.equal((await client.status(id)).status, state);
+    assert.equal(fragile.workers.ready, 0);
+  }
+  const last: JobStatus = await client.status(id);
+  assert.match(last.error ?? '', /2 workers died/);
+  await fragile.close();
+});
+
 const key = { Authorization: 'Bearer test-key' };
 
 function post(path: string, body = '{}'): Promise<Response> {

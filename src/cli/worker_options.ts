@@ -1,0 +1,44 @@
+/** Options that the commands with a worker share: `voxpod worker` and `voxpod serve`. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+
+const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const;
+
+export interface WorkerArguments {
+  model: string[];
+  device?: string;
+  dtype?: (typeof DTYPES)[number];
+  threads?: number;
+  concurrency: number;
+}
+
+export function addWorkerOptions(command: Command): Command {
+  return command
+    .option(
+      '--model <name...>',
+      'models to load before the first job, by name or folder; jobs that name none get the first',
+      ['base'],
+    )
+    .option('--device <device>', 'cpu, cuda or cuda:N')
+    .addOption(new Option('--dtype <dtype>', 'type to compute in').choices(DTYPES))
+    .option('--threads <count>', 'CPU threads; default one for each core', positiveInteger)
+    .option('--concurrency <count>', 'jobs run at once', positiveInteger, 1);
+}
+
+/** The options as a command line of `voxpod worker`. */
+export function workerCommandLine(options: WorkerArguments): string[] {
+  const { model, device, dtype, threads, concurrency } = options;
+  return [
+    ...['--model', ...model, '--concurrency', String(concurrency)],
+    ...(device === undefined ? [] : ['--device', device]),
+    ...(dtype === undefined ? [] : ['--dtype', dtype]),
+    ...(threads === undefined ? [] : ['--threads', String(threads)]),
+  ];
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) {
+    throw new InvalidArgumentError('Expected an integer of at least 1.');
+  }
+  return value;
+}

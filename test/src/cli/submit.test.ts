@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { LocalPlatform } from '../../../src/server/platform.js';
+import { endpointOf, eventually, startWorker, type StartedWorker } from '../runpod/support.js';
+import { temporaryFolder } from '../storage/temporary.js';
+
+const CLI = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
+const KEY = 'key-of-the-platform';
+
+let platform: LocalPlatform;
+let worker: StartedWorker;
+let url: string;
+
+before(async () => {
+  platform = await LocalPlatform.start({ apiKey: KEY, holdMs: 2000 });
+  url = `${platform.baseUrl}/${platform.endpointId}`;
+  worker = startWorker(platform, {
+    concurrency: 4,
+    handler: async (job, { signal, progress }) => {
+      const input = job.input as Record<string, unknown>;
+      if (typeof input['fail'] === 'string') throw new Error(input['fail']);
+      if (input['stream'] !== undefined) {
+        return (async function* () {
+          for (const part of ['one', { two: 2 }]) {
+            await delay(20);
+            yield part;
+          }
+        })();
+      }
+      if (input['sleep'] !== undefined) {
+        progress({ position: 1, duration: 2 });
+        await delay(Number(input['sleep']), undefined, { signal });
+      }
+      if (typeof input['audio_base64'] !== 'string') return input;
+      const bytes = Buffer.from(input['audio_base64'], 'base64').length;
+      return { ...input, audio_base64: null, transcription: `${bytes} bytes` };
+    },
+  });
+});
+
+after(async () => {
+  await worker.stop();
+  await platform.close();
+});
+
+function start(args: string[], env: NodeJS.ProcessEnv) {
+  return spawn(process.execPath, [CLI, 'submit', ...args], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function submit(
+  ...args: string[]
+): Promise<{ code: number | null; out: string; err: string }> {
+  return submitWith({ VOXPOD_API_KEY: KEY }, ...args);
+}
+
+async function submitWith(env: NodeJS.ProcessEnv, ...args: string[]) {
+  const child = start(args, env);
+  const [out, err] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  return { code: child.exitCode, out, err };
+}
+
+test('an audio file goes as base64 with the options; the transcription comes out', async (context) => {
+  const folder = await temporaryFolder(context);
+  const audio = join(folder, 'talk.wav');
+  await writeFile(audio, Buffer.alloc(1000));
+  const plain = await submit(audio, '--url', url);
+  assert.deepEqual([plain.code, plain.out], [0, '1000 bytes\n'], plain.err);
+  assert.match(plain.err, /-u1: IN_QUEUE\n[^]*-u1: COMPLETED\nWaited .* s, ran .* s\.\n$/);
+  const full = await submit(
+    ...[audio, '--url', url, '--model', 'base', '--language', 'de', '--format', 'srt'],
+    ...['--output', join(folder, 'out.srt')],
+  );
+  assert.deepEqual([full.code, full.out], [0, ''], full.err);
+  assert.equal(await readFile(join(folder, 'out.srt'), 'utf8'), '1000 bytes\n');
+  const whole = await submit(audio, '--url', `${url}/`, '-m', 'base', '--translate', '-f', 'json');
+  assert.deepEqual(JSON.parse(whole.out), {
+    audio_base64: null,
+    model: 'base',
+    translate: true,
+    transcription: '1000 bytes',
+  });
+});
+
+test('JSON is the input or the request, from a file or the command line', async (context) => {
+  const folder = await temporaryFolder(context);
+  const file = join(folder, 'job.JSON');
+  const echoed = async (...args: string[]): Promise<unknown> => {
+    const { code, out, err } = await submit(...args, '--url', url);
+    assert.equal(code, 0, err);
+    return JSON.parse(out);
+  };
+  await writeFile(file, '{"input": {"a": 1}, "policy": {"ttl": 60000}}');
+  assert.deepEqual(await echoed(file), { a: 1 });
+  await writeFile(file, '{"b": 2}');
+  assert.deepEqual(await echoed(file, '--language', 'en'), { b: 2, language: 'en' });
+  assert.deepEqual(await echoed('{"input": {"c": "ü"}}'), { c: 'ü' });
+  assert.deepEqual(await echoed('https://example.com/talk.mp3'), {
+    audio: 'https://example.com/talk.mp3',
+  });
+});
+
+test('chunks are printed as they come, or saved', async (context) => {
+  const { code, out, err } = await submit('{"stream": 1}', '--url', url);
+  assert.deepEqual([code, out], [0, 'one\n{"two":2}\n'], err);
+  const file = join(await temporaryFolder(context), 'out.txt');
+  assert.equal((await submit('{"stream": 1}', '--url', url, '-o', file)).out, '');
+  assert.equal(await readFile(file, 'utf8'), 'one\n{"two":2}\n');
+});
+
+test('progress is shown; a failed job is exit code 1 with its reason', async () => {
+  const slow = await submit('{"sleep": 500}', '--url', url);
+  assert.equal(slow.code, 0);
+  assert.match(slow.err, /Progress: \{"position":1,"duration":2\}/);
+  const failed = await submit('{"fail": "no such voice"}', '--url', url);
+  assert.deepEqual([failed.code, failed.out], [1, '']);
+  assert.match(failed.err, /voxpod: The job is FAILED: no such voice \(JOB_FAILED\)\n$/);
+});
+
+test('Ctrl-C cancels the job', async () => {
+  const child = start(['{"sleep": 60000}', '--url', url], { VOXPOD_API_KEY: KEY });
+  let seen = '';
+  child.stderr.on('data', (data: Buffer) => (seen += data.toString()));
+  await eventually('it runs', () => seen.includes('IN_PROGRESS'));
+  const started = performance.now();
+  child.kill('SIGINT');
+  await once(child, 'close');
+  assert.equal(child.exitCode, 130, seen);
+  assert.ok(performance.now() - started < 3000);
+  const id = /^(\S+): IN_QUEUE$/m.exec(seen)?.[1] ?? '';
+  assert.equal((await endpointOf(platform, KEY).status(id)).status, 'CANCELLED');
+});
+
+test('what cannot be sent is refused with what to do', async (context) => {
+  const folder = await temporaryFolder(context);
+  const large = join(folder, 'large.wav');
+  await writeFile(large, Buffer.alloc(8 * 1024 * 1024));
+  const broken = join(folder, 'broken.json');
+  await writeFile(broken, '{"a":');
+  const list = join(folder, 'list.json');
+  await writeFile(list, '[1]');
+  const wrong: [string[], RegExp][] = [
+    [[large, '--url', url], /8388608 bytes.*at most 10485760.*URL/],
+    [[broken, '--url', url], /broken\.json is no JSON/],
+    [[list, '--url', url], /must be an object/],
+    [['{"input": 3}', '--url', url, '--model', 'base'], /is no object/],
+    [[join(folder, 'none.wav'), '--url', url], /none\.wav cannot be read/],
+    [['{}'], /either --endpoint ID or --url URL/],
+    [['{}', '--endpoint', 'x', '--url', url], /either --endpoint ID or --url URL/],
+    [['{}', '--endpoint', 'x'], /RUNPOD_API_KEY is not set/],
+    [['{}', '--url', 'localhost:8000'], /ends with the endpoint's id/],
+    [['{}', '--url', url, '--format', 'docx'], /Allowed choices/],
+    [[], /missing required argument/],
+  ];
+  for (const [args, message] of wrong) {
+    const { code, out, err } = await submit(...args);
+    assert.deepEqual([code, out], [2, ''], `${args.join(' ')}: ${err}`);
+    assert.match(err, message);
+    assert.doesNotMatch(err, /\n\s+at /);
+  }
+});
+
+test("a wrong key, endpoint or address is named; RunPod's key goes nowhere else", async () => {
+  const other = await submitWith({ RUNPOD_API_KEY: KEY }, '{"a": 1}', '--url', url);
+  assert.equal(other.code, 1);
+  assert.match(other.err, /refused the key \(HTTP 401\)/);
+  const unknown = await submit('{"a": 1}', '--url', `${platform.baseUrl}/nothing`);
+  assert.match(unknown.err, /does not exist \(HTTP 404\)/);
+  const gone = await LocalPlatform.start();
+  await gone.close();
+  const nobody = await submit('{"a": 1}', '--url', `${gone.baseUrl}/local`);
+  assert.equal(nobody.code, 1);
+  assert.match(nobody.err, /cannot be reached: .*ECONNREFUSED/);
+});
