@@ -9,6 +9,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Hono } from 'hono';
 import { clientRoutes } from './client_routes.js';
+import { isFinal, statusOf, type StatusReply } from './job.js';
 import { JobQueue, type QueueOptions } from './job_queue.js';
 import { WorkerRegistry, type WorkerCounts } from './worker_registry.js';
 import { workerRoutes } from './worker_routes.js';
@@ -105,6 +106,15 @@ export class LocalPlatform {
   /** The workers that are alive. */
   get workers(): WorkerCounts {
     return this.#context.workers.counts();
+  }
+
+  /** Runs a job as /runsync does, without HTTP, and resolves when it has ended. */
+  async run(input: unknown): Promise<StatusReply> {
+    const { queue } = this.#context;
+    const job = queue.submit({ input }, {}, true);
+    const never = new AbortController().signal;
+    while (!(await queue.until(job, () => isFinal(job), 60_000, never)));
+    return statusOf(job);
   }
 
   /** Tells that a worker's process has ended: its jobs need not wait until its silence is noticed. */

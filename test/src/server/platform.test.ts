@@ -83,6 +83,11 @@ test("a job that throws is FAILED with the error's text", async () => {
   assert.equal(report['worker_id'], 'worker-1');
 });
 
+test('a job can be run without HTTP', async () => {
+  const { status, output } = await platform.run({ a: 1 });
+  assert.deepEqual([status, output], ['COMPLETED', { echo: { a: 1 } }]);
+});
+
 test('stream yields the chunks in order', async () => {
   const { id } = await endpoint.run({ input: { chunks: 20 } });
   const chunks: unknown[] = [];
