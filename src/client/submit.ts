@@ -64,6 +64,8 @@ export async function submitJob(
     signal.throwIfAborted();
     options.onState?.({ id, status });
     const chunks = followChunks(endpoint, id, options);
+    // Its failure is looked at when the state is final, and is nobody's business before.
+    chunks.catch(() => undefined);
     const last = await followState(endpoint, { id, status }, options);
     await chunks;
     signal.throwIfAborted();
@@ -111,23 +113,32 @@ async function followState(
   }
 }
 
-/** Ends with the job; an endpoint that streams nothing yields nothing. */
+/**
+ * Ends with the job; an endpoint that streams nothing yields nothing.
+ * @throws JobError JOB_FAILED where a stream that had begun is cut off: its output has a hole.
+ */
 async function followChunks(
   endpoint: Endpoint,
   id: string,
   { signal, onChunk }: SubmitOptions,
 ): Promise<void> {
   if (onChunk === undefined) return;
+  let begun = false;
   try {
     for await (const chunk of endpoint.stream(id)) {
       if (signal.aborted) return;
+      begun = true;
       const value: unknown = chunk;
       onChunk(
         typeof value === 'object' && value !== null && 'output' in value ? value.output : value,
       );
     }
-  } catch {
+  } catch (error) {
     // runpod-sdk throws where an endpoint has no stream; the result does not depend on it.
+    if (!begun) return;
+    throw new JobError('JOB_FAILED', `The stream was cut off: ${messageOf(error)}. Send it again`, {
+      cause: error,
+    });
   }
 }
 

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
@@ -119,6 +121,35 @@ test('chunks are printed as they come, or saved', async (context) => {
   const file = join(await temporaryFolder(context), 'out.txt');
   assert.equal((await submit('{"stream": 1}', '--url', url, '-o', file)).out, '');
   assert.equal(await readFile(file, 'utf8'), 'one\n{"two":2}\n');
+});
+
+test('a stream that is cut off is a failure, not half an output', async (context) => {
+  // An endpoint whose stream breaks after its first chunk, though the job itself completes.
+  let streamed = 0;
+  const server = createServer((request, response) => {
+    const path = request.url ?? '';
+    const answer = (body: unknown): void => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(body));
+    };
+    if (path.includes('/stream/')) {
+      streamed += 1;
+      if (streamed > 1) request.socket.destroy();
+      else answer({ status: 'IN_PROGRESS', stream: [{ output: 'one' }] });
+    } else {
+      answer({ id: 'a-job', status: streamed > 1 ? 'COMPLETED' : 'IN_PROGRESS' });
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const { code, err } = await submit('{"a": 1}', '--url', `http://127.0.0.1:${port}/v2/e`);
+  assert.equal(code, 1, err);
+  assert.match(err, /The stream was cut off: .* \(JOB_FAILED\)/);
 });
 
 test('progress is shown; a failed job is exit code 1 with its reason', async () => {
