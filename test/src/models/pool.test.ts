@@ -75,6 +75,8 @@ test(
       order.push('base');
       return lease;
     });
+    // Folders are looked up before a request takes its place in the row.
+    await wait(100);
     // Behind the waiting one, although its model is loaded.
     const tinyAgain = pool.acquireWhisper(tinyFolder).then((lease) => {
       order.push('tiny');
