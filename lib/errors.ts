@@ -46,6 +46,15 @@ export type ErrorCode =
   /** Stopped by the platform (cancelled, expired), or cut off by the end of the worker. */
   | 'JOB_STOPPED'
   | 'JOB_ABORTED'
+  /** The process that ran the handler died (a crash of native code, say). */
+  | 'ENGINE_CRASHED'
+  /** A fitness check failed: this machine cannot serve. */
+  | 'UNHEALTHY'
+  /* The bucket. */
+  | 'BUCKET_NOT_CONFIGURED'
+  | 'BUCKET_FAILED'
+  /** Credentials came in a job. */
+  | 'CREDENTIALS_FORBIDDEN'
   /** What a handler returned: has no JSON form, is over the limit, was refused by the platform. */
   | 'RESULT_INVALID'
   | 'RESULT_TOO_LARGE'

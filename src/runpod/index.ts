@@ -12,12 +12,12 @@ import { packageVersion } from '../version.js';
 import { RunpodClient } from './client.js';
 import { readEnvironment } from './environment.js';
 import { Heartbeat } from './heartbeat.js';
-import type { Handler } from './job.js';
+import type { Handler, Overflow } from './job.js';
 import type { RetryPolicy } from './retry.js';
 import { WorkerLoop } from './worker.js';
 
 export type { Logger, LogLevel } from '../log.js';
-export type { Handler, Job, JobContext } from './job.js';
+export type { Handler, Job, JobContext, Overflow } from './job.js';
 export type { RetryPolicy } from './retry.js';
 export { runJob } from './run_job.js';
 
@@ -36,8 +36,10 @@ export interface WorkerOptions {
    * minutes: RunPod does not say when it kills, and a job cut off by us is lost as surely.
    */
   drainMs?: number;
-  /** Largest result in bytes of JSON; a larger one becomes an error. Default 20 MiB. */
+  /** Largest result in bytes of JSON; a larger one goes to `overflow`. Default 20 MiB. */
   maxResultBytes?: number;
+  /** Keeps outputs that are too large for the platform. Without it such a job fails. */
+  overflow?: Overflow;
   /** For results that the platform does not take. Default: ten minutes, waits of at most 20 s. */
   retry?: RetryPolicy;
   /** Ends the worker as SIGTERM does. */
@@ -86,6 +88,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     aggregateStream: options.aggregateStream ?? false,
     refreshWorker: options.refreshWorker ?? false,
     drainMs: options.drainMs ?? 600_000,
+    overflow: options.overflow,
     reporter,
     log,
     onJobs: (ids) => heartbeat?.setJobs(ids),

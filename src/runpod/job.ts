@@ -25,6 +25,12 @@ export interface JobContext {
  */
 export type Handler = (job: Job, context: JobContext) => unknown;
 
+/**
+ * Keeps an output that is too large for the platform, given as JSON text, and returns what is posted
+ * in its place (a link, say). Rejects where it cannot be kept; the job then fails.
+ */
+export type Overflow = (job: Job, outputJson: string, signal: AbortSignal) => Promise<unknown>;
+
 /** Which job a delivery is; undefined where it has no id, so that nobody can be told about it. */
 export function jobId(delivery: unknown): string | undefined {
   if (typeof delivery !== 'object' || delivery === null || !('id' in delivery)) return undefined;

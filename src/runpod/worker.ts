@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { JobError, messageOf } from '../../lib/errors.js';
 import type { Logger } from '../log.js';
 import type { RunpodClient } from './client.js';
-import { checkJob, generatorOf, jobId, type Handler } from './job.js';
+import { checkJob, generatorOf, jobId, type Handler, type Overflow } from './job.js';
 import { JobReporter } from './reporter.js';
 import { errorBody, errorOf, errorText, resultBody, type Reporter } from './result.js';
 import { backoff, pause } from './retry.js';
@@ -18,6 +18,7 @@ export interface LoopOptions {
   /** Ask for a fresh worker after the first job. */
   refreshWorker: boolean;
   drainMs: number;
+  overflow: Overflow | undefined;
   reporter: Reporter;
   log: Logger;
   /** Called when the set of jobs held changes. */
