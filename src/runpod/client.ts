@@ -3,7 +3,7 @@ import { JobError, messageOf } from '../../lib/errors.js';
 import type { Logger } from '../log.js';
 import { withQuery, type RunpodEnvironment } from './environment.js';
 import { exchange, HttpFailure, type HttpReply } from './http.js';
-import { errorBody, type Reporter } from './result.js';
+import { doneBody, failureOf, resultOf, type Reporter, type Result } from './result.js';
 import { backoff, pause, RESULT_RETRY, type RetryPolicy } from './retry.js';
 
 /** RunPod's SDK gives a long poll up after this. */
@@ -135,28 +135,55 @@ export class RunpodClient {
   }
 
   /**
-   * Posts a job's result, through faults, until the platform has it. One that the platform refuses
-   * (too large, say) is answered by an error that says so, so that no job is left hanging.
-   * @throws HttpFailure, UnexpectedStatus or JobError when not even that arrived.
+   * Posts a job's result, through faults, until the platform has it. An output that is too large for
+   * the platform is given to `keep`, and what that returns is posted in its place; without `keep`,
+   * and for a result that is refused otherwise, a small error says so, so that no job is left hanging.
+   * @throws HttpFailure, UnexpectedStatus when not even that arrived.
    */
-  async done(jobId: string, body: string, isStream: boolean, signal: AbortSignal): Promise<void> {
+  async done(
+    jobId: string,
+    result: Result,
+    isStream: boolean,
+    signal: AbortSignal,
+    keep?: (outputJson: string) => Promise<unknown>,
+  ): Promise<void> {
     const url = withQuery(this.#environment.doneUrl(jobId), { isStream: String(isStream) });
+    let problem: unknown = await this.#offer(url, jobId, result, signal);
+    if (problem === undefined) return;
+    const { outputJson } = result;
+    if (keep !== undefined && outputJson !== undefined && isTooLarge(problem)) {
+      try {
+        const kept = resultOf(await keep(outputJson), false);
+        problem = await this.#offer(url, jobId, { ...result, outputJson: kept.outputJson }, signal);
+        if (problem === undefined) return;
+      } catch (error) {
+        if (error instanceof HttpFailure || error instanceof UnexpectedStatus) throw error;
+        problem = error;
+      }
+    }
+    this.#log.forRequest(jobId).error(messageOf(problem));
+    const report = { ...failureOf(problem, this.#reporter), stopPod: result.stopPod };
+    const reply = await this.#deliver(url, jobId, doneBody(report), signal);
+    if (!isSuccess(reply.status)) throw new UnexpectedStatus(reply.status, reply.body);
+  }
+
+  /** Resolves with why the platform does not take the result, or undefined where it did. */
+  async #offer(
+    url: string,
+    jobId: string,
+    result: Result,
+    signal: AbortSignal,
+  ): Promise<JobError | undefined> {
+    const body = doneBody(result);
     const bytes = Buffer.byteLength(body);
-    let problem: JobError;
     if (bytes > this.#maxResultBytes) {
-      problem = new JobError(
+      return new JobError(
         'RESULT_TOO_LARGE',
         `The result has ${bytes} bytes, over RunPod's limit of ${this.#maxResultBytes}. Ask for less in one job`,
       );
-    } else {
-      const reply = await this.#deliver(url, jobId, body, signal);
-      if (isSuccess(reply.status)) return;
-      problem = refused(reply, body);
     }
-    this.#log.forRequest(jobId).error(problem.message);
-    const report = errorBody(problem, this.#reporter);
-    const reply = await this.#deliver(url, jobId, report, signal);
-    if (!isSuccess(reply.status)) throw new UnexpectedStatus(reply.status, reply.body);
+    const reply = await this.#deliver(url, jobId, body, signal);
+    return isSuccess(reply.status) ? undefined : refused(reply, body);
   }
 
   /** Posts a progress report once: the next one or the result replaces one that is lost. */
@@ -238,17 +265,31 @@ function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-function refused(reply: HttpReply, body: string): JobError {
-  return new JobError(
-    'RESULT_REFUSED',
+/** RunPod answers a result that is too large with 400. */
+class RefusedError extends JobError {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super('RESULT_REFUSED', message);
+  }
+}
+
+function isTooLarge(problem: unknown): boolean {
+  if (problem instanceof RefusedError) return problem.status === 400 || problem.status === 413;
+  return problem instanceof JobError && problem.code === 'RESULT_TOO_LARGE';
+}
+
+function refused(reply: HttpReply, body: string): RefusedError {
+  return new RefusedError(
+    reply.status,
     `RunPod refused the result of ${Buffer.byteLength(body)} bytes with HTTP ${reply.status}${reply.body === '' ? '' : ` (${reply.body.slice(0, 200)})`}. A result that is too large is the usual reason: ask for less in one job`,
   );
 }
 
 /** A body that is not JSON counts as "no job", as with RunPod's SDK. */
 function jobsOf(reply: HttpReply): unknown[] {
-  const type = reply.headers.get('content-type') ?? '';
-  if (!type.includes('application/json') || reply.body === '') return [];
+  if (!reply.contentType.includes('application/json') || reply.body === '') return [];
   const value: unknown = JSON.parse(reply.body);
   if (value === null) return [];
   return Array.isArray(value) ? value : [value];

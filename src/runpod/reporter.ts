@@ -5,7 +5,7 @@
 import { messageOf } from '../../lib/errors.js';
 import type { Logger } from '../log.js';
 import type { RunpodClient } from './client.js';
-import { chunkBody, progressBody } from './result.js';
+import { chunkBody, progressBody, type Result } from './result.js';
 
 export class JobReporter {
   readonly #client: RunpodClient;
@@ -55,11 +55,15 @@ export class JobReporter {
     });
   }
 
-  /** Posts the result when everything before it has left. */
-  async finish(body: string, isStream: boolean): Promise<void> {
+  /** Posts the result when everything before it has left; `keep` is given an output too large. */
+  async finish(
+    result: Result,
+    isStream: boolean,
+    keep?: (outputJson: string) => Promise<unknown>,
+  ): Promise<void> {
     if (this.#closed) return;
     this.close();
-    await this.#append(() => this.#client.done(this.#jobId, body, isStream, this.#abandon));
+    await this.#append(() => this.#client.done(this.#jobId, result, isStream, this.#abandon, keep));
   }
 
   /** From now on nothing is posted. */

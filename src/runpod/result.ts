@@ -12,35 +12,38 @@ export interface Reporter {
 const MAX_MESSAGE = 8192;
 const MAX_TRACEBACK = 16_384;
 
+/** How a job ended, as it is posted. */
+export interface Result {
+  /** JSON text; undefined where there is no output. */
+  outputJson: string | undefined;
+  /** Fails the job. */
+  error: string | undefined;
+  /** Ask for a fresh worker. */
+  stopPod: boolean;
+}
+
 /**
- * The body for what a handler returned. An object may carry `error` (the job failed) and
+ * The result for what a handler returned. An object may carry `error` (the job failed) and
  * `refresh_worker` (restart this worker afterwards) beside its output.
  * @throws JobError RESULT_INVALID where it has no JSON form.
  */
-export function resultBody(value: unknown, refresh: boolean): string {
-  const body: Record<string, unknown> = {};
-  if (isPlainObject(value)) {
-    const { error, refresh_worker: refreshWorker, ...output } = value;
-    if (Object.keys(output).length > 0) body['output'] = output;
-    if (error) body['error'] = errorText(error);
-    if (refreshWorker || refresh) body['stopPod'] = true;
-  } else {
-    body['output'] = value ?? null;
-    if (refresh) body['stopPod'] = true;
+export function resultOf(value: unknown, refresh: boolean): Result {
+  if (!isPlainObject(value)) {
+    return { outputJson: serialize(value ?? null), error: undefined, stopPod: refresh };
   }
-  return serialize(body, value);
+  const { error, refresh_worker: refreshWorker, ...output } = value;
+  const bare = Object.keys(output).length === 0;
+  return {
+    // RunPod's SDK leaves an empty output out.
+    outputJson: bare ? undefined : serialize(output),
+    error: error ? errorText(error) : undefined,
+    stopPod: refresh || Boolean(refreshWorker),
+  };
 }
 
-export function progressBody(value: unknown): string {
-  return serialize({ status: 'IN_PROGRESS', output: value ?? null }, value);
-}
-
-export function chunkBody(value: unknown): string {
-  return serialize({ output: value ?? null }, value);
-}
-
-/** The body for a job that failed: `error` is JSON text with the keys of RunPod's SDK and our code. */
-export function errorBody(error: unknown, reporter: Reporter, refresh = false): string {
+/** The result of a job that failed: `error` is JSON text with the keys of RunPod's SDK and our code. */
+export function failureOf(error: unknown, reporter: Reporter, refresh = false): Result {
+  const code = codeOf(error);
   const report = {
     error_type: error instanceof Error ? error.name : typeof error,
     error_message: shorten(thrownText(error), MAX_MESSAGE),
@@ -48,9 +51,26 @@ export function errorBody(error: unknown, reporter: Reporter, refresh = false): 
     hostname: reporter.hostname,
     worker_id: reporter.workerId,
     runpod_version: reporter.version,
-    ...(codeOf(error) === undefined ? {} : { code: codeOf(error) }),
+    ...(code === undefined ? {} : { code }),
   };
-  return JSON.stringify({ error: JSON.stringify(report), ...(refresh ? { stopPod: true } : {}) });
+  return { outputJson: undefined, error: JSON.stringify(report), stopPod: refresh };
+}
+
+/** The body of job-done. */
+export function doneBody({ outputJson, error, stopPod }: Result): string {
+  const members: string[] = [];
+  if (outputJson !== undefined) members.push(`"output":${outputJson}`);
+  if (error !== undefined) members.push(`"error":${JSON.stringify(error)}`);
+  if (stopPod) members.push('"stopPod":true');
+  return `{${members.join(',')}}`;
+}
+
+export function progressBody(value: unknown): string {
+  return `{"status":"IN_PROGRESS","output":${serialize(value ?? null)}}`;
+}
+
+export function chunkBody(value: unknown): string {
+  return `{"output":${serialize(value ?? null)}}`;
 }
 
 /** The platform wants errors as strings. */
@@ -69,15 +89,11 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return !('toJSON' in value && typeof value.toJSON === 'function');
 }
 
-function serialize(body: object, value: unknown): string {
-  if (typeof value === 'function' || typeof value === 'symbol') {
-    throw new JobError(
-      'RESULT_INVALID',
-      `The handler returned a ${typeof value}, not a JSON value`,
-    );
-  }
+/** JSON.stringify has no text for functions and symbols. */
+function serialize(value: unknown): string {
+  let text: string | undefined;
   try {
-    return JSON.stringify(body);
+    text = JSON.stringify(value);
   } catch (cause) {
     throw new JobError(
       'RESULT_INVALID',
@@ -85,6 +101,11 @@ function serialize(body: object, value: unknown): string {
       { cause },
     );
   }
+  if (text !== undefined) return text;
+  throw new JobError(
+    'RESULT_INVALID',
+    `The handler's output is a ${typeof value}, not a JSON value`,
+  );
 }
 
 function thrownText(error: unknown): string {

@@ -1,26 +1,15 @@
 /** The worker's loop: takes jobs, runs them side by side, and ends without losing one. */
 import { setMaxListeners } from 'node:events';
 import { JobError, messageOf } from '../../lib/errors.js';
-import type { Logger } from '../log.js';
-import type { RunpodClient } from './client.js';
-import { checkJob, generatorOf, jobId, type Handler, type Overflow } from './job.js';
-import { JobReporter } from './reporter.js';
-import { errorBody, errorOf, errorText, resultBody, type Reporter } from './result.js';
+import { jobId } from './job.js';
+import { RecentJobs } from './recent.js';
 import { backoff, pause } from './retry.js';
+import { RunningJob, type JobOptions } from './running_job.js';
 
-export interface LoopOptions {
-  client: RunpodClient;
-  handler: Handler;
+export interface LoopOptions extends JobOptions {
   /** Jobs at once; a function is asked before each take with the jobs that run. */
   concurrency: number | ((running: number) => number);
-  /** Put all chunks of a stream into the result too. */
-  aggregateStream: boolean;
-  /** Ask for a fresh worker after the first job. */
-  refreshWorker: boolean;
   drainMs: number;
-  overflow: Overflow | undefined;
-  reporter: Reporter;
-  log: Logger;
   /** Called when the set of jobs held changes. */
   onJobs(jobIds: Iterable<string>): void;
 }
@@ -35,16 +24,20 @@ const STOP_PAUSE_MS = 1000;
 /** After the deadline: for handlers to notice the abort and for their errors to be posted. */
 const GRACE_MS = 5000;
 
-interface RunningJob {
-  controller: AbortController;
-  reporter: JobReporter;
+/** For the delivery that a stop has overtaken. */
+const EARLY_STOP_MS = 30_000;
+
+interface HeldJob {
+  job: RunningJob;
   settled: Promise<void>;
-  stopped: boolean;
 }
 
 export class WorkerLoop {
   readonly #options: LoopOptions;
-  readonly #running = new Map<string, RunningJob>();
+  readonly #running = new Map<string, HeldJob>();
+  readonly #recent = new RecentJobs();
+  /** Jobs that were stopped before they came, and until when that is remembered. */
+  readonly #stoppedEarly = new Map<string, number>();
   /** No more taking. */
   readonly #stopping = new AbortController();
   /** No more running: the drain's deadline has passed. */
@@ -131,7 +124,7 @@ export class WorkerLoop {
   }
 
   #accept(delivery: unknown): void {
-    const { log, client } = this.#options;
+    const { log } = this.#options;
     const id = jobId(delivery);
     if (id === undefined) {
       log.error('A job without an id was delivered; nobody can be told, so it is dropped');
@@ -141,70 +134,25 @@ export class WorkerLoop {
       log.forRequest(id).warn('The job was delivered again while it runs; the copy is dropped');
       return;
     }
-    const controller = new AbortController();
-    const reporter = new JobReporter(client, id, log.forRequest(id), this.#abandon.signal);
-    const entry: RunningJob = { controller, reporter, settled: Promise.resolve(), stopped: false };
-    this.#running.set(id, entry);
+    if (this.#wasStoppedEarly(id)) {
+      log.forRequest(id).info('The job was stopped before it came; it is dropped');
+      return;
+    }
+    const job = new RunningJob(id, delivery, this.#options, this.#abandon.signal);
+    if (this.#hurry.signal.aborted) job.abort(endOfWorker());
+    const held: HeldJob = { job, settled: Promise.resolve() };
+    this.#running.set(id, held);
+    // Before the handler begins: it may block this thread, and the heartbeat must know the job.
     this.#announce();
-    if (this.#hurry.signal.aborted) controller.abort(endOfWorker());
-    entry.settled = this.#runJob(id, delivery, entry).finally(() => {
+    const posted = this.#recent.result(id);
+    const work = posted === undefined ? job.run() : job.postAgain(posted);
+    held.settled = work.then((result) => {
       this.#running.delete(id);
+      this.#recent.add(id, result);
       this.#announce();
       if (this.#options.refreshWorker) this.#stopping.abort();
       this.#slotFreed();
     });
-  }
-
-  async #runJob(id: string, delivery: unknown, entry: RunningJob): Promise<void> {
-    const log = this.#options.log.forRequest(id);
-    const { reporter, controller } = entry;
-    const started = performance.now();
-    log.info('Started.');
-    let body: string;
-    let isStream = false;
-    try {
-      const job = checkJob(id, delivery);
-      const returned: unknown = await this.#options.handler(job, {
-        signal: controller.signal,
-        progress: (value) => reporter.progress(value),
-        log,
-      });
-      const generator = generatorOf(returned);
-      isStream = generator !== undefined;
-      const output = generator ? await this.#streamAll(generator, entry) : returned;
-      body = resultBody(output, this.#options.refreshWorker);
-    } catch (error) {
-      if (!entry.stopped) log.error(`Failed: ${messageOf(error)}`);
-      body = errorBody(error, this.#options.reporter, this.#options.refreshWorker);
-    }
-    if (entry.stopped) {
-      log.info('Stopped by the platform.');
-      return;
-    }
-    try {
-      await reporter.finish(body, isStream);
-      log.info(`Finished in ${((performance.now() - started) / 1000).toFixed(2)} s.`);
-    } catch (error) {
-      log.error(`The result is lost: ${messageOf(error)}`);
-    }
-  }
-
-  /** Posts the chunks; an error among them ends the stream and becomes the result. */
-  async #streamAll(
-    chunks: AsyncIterable<unknown> | Iterable<unknown>,
-    entry: RunningJob,
-  ): Promise<unknown> {
-    // Without a stream channel the result is the only way out.
-    const keep = this.#options.aggregateStream || !this.#options.client.hasStream;
-    const kept: unknown[] = [];
-    for await (const chunk of chunks) {
-      entry.controller.signal.throwIfAborted();
-      const error = errorOf(chunk);
-      if (error !== undefined) return { error: errorText(error) };
-      await entry.reporter.chunk(chunk);
-      if (keep) kept.push(chunk);
-    }
-    return kept;
   }
 
   async #watchStops(signal: AbortSignal): Promise<void> {
@@ -229,12 +177,21 @@ export class WorkerLoop {
   }
 
   #stopJob(id: string): void {
-    const entry = this.#running.get(id);
-    if (entry === undefined || entry.stopped) return;
-    entry.stopped = true;
-    entry.reporter.close();
-    entry.controller.abort(new JobError('JOB_STOPPED', 'The platform stopped the job'));
+    const held = this.#running.get(id);
+    if (held === undefined) {
+      // A stop for a job that has ended came late; one for a job that is not known came early.
+      if (!this.#recent.has(id)) this.#stoppedEarly.set(id, performance.now() + EARLY_STOP_MS);
+      return;
+    }
+    if (held.job.stopped) return;
+    held.job.stop();
     this.#announce();
+  }
+
+  #wasStoppedEarly(id: string): boolean {
+    const now = performance.now();
+    for (const [old, until] of this.#stoppedEarly) if (until < now) this.#stoppedEarly.delete(old);
+    return this.#stoppedEarly.delete(id);
   }
 
   async #drain(): Promise<void> {
@@ -242,7 +199,7 @@ export class WorkerLoop {
     if (this.#running.size === 0) return;
     log.info(`Stopping: ${this.#running.size} jobs are finished first.`);
     const drained = new AbortController();
-    const all = Promise.allSettled([...this.#running.values()].map((entry) => entry.settled)).then(
+    const all = Promise.allSettled([...this.#running.values()].map(({ settled }) => settled)).then(
       () => drained.abort(),
     );
     const onHurry = (): void => drained.abort();
@@ -250,7 +207,7 @@ export class WorkerLoop {
     if (!this.#hurry.signal.aborted) await pause(drainMs, drained.signal);
     if (this.#running.size === 0) return all;
     log.warn(`The deadline has passed: ${this.#running.size} jobs are aborted.`);
-    for (const entry of this.#running.values()) entry.controller.abort(endOfWorker());
+    for (const { job } of this.#running.values()) job.abort(endOfWorker());
     const finished = new AbortController();
     void all.then(() => finished.abort());
     await pause(GRACE_MS, finished.signal);
@@ -259,7 +216,9 @@ export class WorkerLoop {
 
   /** Jobs that the platform has stopped are no longer ours to report. */
   #announce(): void {
-    const held = [...this.#running].filter(([, entry]) => !entry.stopped).map(([id]) => id);
+    const held = [...this.#running.values()]
+      .filter(({ job }) => !job.stopped)
+      .map(({ job }) => job.id);
     this.#options.onJobs(held);
   }
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JobError } from '../../../lib/errors.js';
-import { errorBody, progressBody, resultBody } from '../../../src/runpod/result.js';
+import { doneBody, failureOf, progressBody, resultOf } from '../../../src/runpod/result.js';
 
 const REPORTER = { workerId: 'w', hostname: 'h', version: '1.2.3' };
+const resultBody = (value: unknown, refresh: boolean): string => doneBody(resultOf(value, refresh));
 const parsed = (text: string): unknown => JSON.parse(text);
 
 test("results have the bodies of RunPod's SDK", () => {
@@ -45,7 +46,7 @@ test('what has no JSON form is an error, not silence', () => {
 test('an error carries its type, message, traceback, code and who reports it', () => {
   const cause = new Error('socket closed');
   const body: unknown = parsed(
-    errorBody(new JobError('JOB_INVALID', 'no input', { cause }), REPORTER),
+    doneBody(failureOf(new JobError('JOB_INVALID', 'no input', { cause }), REPORTER)),
   );
   assert.ok(typeof body === 'object' && body !== null && 'error' in body);
   assert.deepEqual(Object.keys(body), ['error']);
@@ -67,7 +68,7 @@ test('anything that can be thrown becomes a small error', () => {
   const ring: Record<string, unknown> = {};
   ring['self'] = ring;
   for (const thrown of ['text', 7, null, undefined, { a: 1 }, ring, new Error('x'.repeat(1e6))]) {
-    const text = errorBody(thrown, REPORTER);
+    const text = doneBody(failureOf(thrown, REPORTER));
     assert.ok(text.length < 60_000);
     const body = JSON.parse(text) as { error: string };
     assert.equal(typeof JSON.parse(body.error), 'object');
