@@ -136,8 +136,9 @@ export class JobQueue {
     this.#changed(job);
   }
 
+  /** A queued job may be streaming already: on a worker that was thought to be lost with it. */
   chunk(job: StoredJob, output: unknown): void {
-    if (job.state !== 'IN_PROGRESS') return;
+    if (isFinal(job)) return;
     job.chunks.push(output);
     this.#changed(job);
   }
