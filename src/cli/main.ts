@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { ArgumentError, VoxpodError, messageOf } from '../../lib/errors.js';
+import { ArgumentError, ModelError, VoxpodError, messageOf } from '../../lib/errors.js';
 import { packageVersion } from '../version.js';
 import { Interrupted } from './interrupt.js';
 
@@ -16,6 +16,7 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   worker: () => import('./worker.js'),
   serve: () => import('./serve.js'),
   submit: () => import('./submit.js'),
+  schema: () => import('./schema.js'),
 };
 
 const EXIT_FAILURE = 1;
@@ -43,7 +44,13 @@ function report(error: unknown, verbose: boolean): number {
   process.stderr.write(`voxpod: ${messageOf(error)}${code}\n`);
   if (verbose && error instanceof Error) process.stderr.write(`${stackOf(error)}\n`);
   if (error instanceof Interrupted) return error.exitCode;
-  return error instanceof ArgumentError ? EXIT_USAGE : EXIT_FAILURE;
+  return isUsage(error) ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+/** A job's unknown model is a JobError: not the command line's fault. */
+function isUsage(error: unknown): boolean {
+  if (error instanceof ArgumentError) return true;
+  return error instanceof ModelError && error.code === 'MODEL_UNKNOWN';
 }
 
 function stackOf(error: Error): string {

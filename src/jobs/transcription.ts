@@ -1,4 +1,6 @@
 /** Runs a transcription job: audio in, the official Whisper worker's output out. */
+import { decodeAudio } from '../../lib/audio/decode.js';
+import { freeArray } from '../../lib/audio/free.js';
 import type {
   AudioSource,
   Segment,
@@ -12,14 +14,18 @@ import type { Handler, JobContext } from '../runpod/job.js';
 import { fetchAudio, type AudioInputOptions } from './audio_input.js';
 import {
   parseTranscription,
+  type OutputSegment,
   type TextFormat,
   type TranscriptionInput,
+  type TranscriptionOutput,
 } from './transcription_schema.js';
+
+export type { OutputSegment, TranscriptionOutput } from './transcription_schema.js';
 
 /** A loaded Whisper model, as far as a job needs it. */
 export interface Transcriber {
-  /** `device`: where it computes, "cpu" or "cuda:0". */
-  readonly info: { readonly device: string };
+  /** `device`: where it computes, "cpu" or "cuda:0"; one that is not multilingual knows English only. */
+  readonly info: { readonly device: string; readonly multilingual: boolean };
   transcribe(audio: AudioSource, options?: TranscribeOptions): Promise<Transcript>;
 }
 
@@ -42,31 +48,10 @@ export interface TranscriptionHandlerOptions extends AudioInputOptions {
   models?: ReadonlyMap<string, string>;
 }
 
-/** Keys and types of worker-faster_whisper's output. */
-export interface TranscriptionOutput {
-  segments: OutputSegment[];
-  detected_language: string;
-  transcription: string;
-  translation: string | null;
-  device: string;
-  model: string;
-}
-
-export interface OutputSegment {
-  id: number;
-  seek: number;
-  start: number;
-  end: number;
-  text: string;
-  tokens: number[];
-  temperature: number;
-  avg_logprob: number;
-  compression_ratio: number;
-  no_speech_prob: number;
-}
-
 /** Between two reports of a job's progress. */
 const PROGRESS_MS = 1000;
+/** What Whisper computes at, in hertz. */
+const SAMPLE_RATE = 16_000;
 
 export function transcriptionHandler(options: TranscriptionHandlerOptions): Handler {
   return async (job, context): Promise<TranscriptionOutput> => {
@@ -91,28 +76,19 @@ export function transcriptionHandler(options: TranscriptionHandlerOptions): Hand
 
 async function transcribe(
   whisper: Transcriber,
-  audio: AudioSource,
+  audio: Uint8Array | string,
   input: TranscriptionInput,
   model: string,
   context: JobContext,
 ): Promise<TranscriptionOutput> {
+  if (input.translate && !whisper.info.multilingual) {
+    throw new JobError(
+      'JOB_INVALID',
+      `translate: the model ${model} knows English only and cannot translate. Use a multilingual one, such as base`,
+    );
+  }
   const started = performance.now();
-  const passes = input.translate ? 2 : 1;
-  const transcript = await whisper.transcribe(audio, {
-    ...transcribeOptions(input),
-    signal: context.signal,
-    onProgress: progressReporter(context, 0, passes),
-  });
-  // As the official worker does: the text in its own language, then the English one beside it.
-  const translation = input.translate
-    ? await whisper.transcribe(audio, {
-        ...transcribeOptions(input),
-        language: transcript.language,
-        task: 'translate',
-        signal: context.signal,
-        onProgress: progressReporter(context, 1, passes),
-      })
-    : undefined;
+  const { transcript, translation } = await passes(whisper, audio, input, context);
   const seconds = (performance.now() - started) / 1000;
   context.log.info(
     `Transcribed ${transcript.duration.toFixed(1)} s of audio in ${seconds.toFixed(2)} s.`,
@@ -125,6 +101,37 @@ async function transcribe(
     device: whisper.info.device.startsWith('cuda') ? 'cuda' : 'cpu',
     model,
   };
+}
+
+interface Passes {
+  transcript: Transcript;
+  translation?: Transcript;
+}
+
+/** As the official worker does: the text in its own language, and the English one beside it. */
+async function passes(
+  whisper: Transcriber,
+  audio: Uint8Array | string,
+  input: TranscriptionInput,
+  context: JobContext,
+): Promise<Passes> {
+  const { signal } = context;
+  const pass = (source: AudioSource, number: number, options?: TranscribeOptions) =>
+    whisper.transcribe(source, {
+      ...{ ...transcribeOptions(input), ...options, signal },
+      onProgress: progressReporter(context, number, input.translate ? 2 : 1),
+    });
+  // The library frees what it has decoded itself, early; two passes need it until their end.
+  if (!input.translate) return { transcript: await pass(audio, 0) };
+  const samples = await decodeAudio(audio, { sampleRate: SAMPLE_RATE, signal });
+  try {
+    const source = { samples, sampleRate: SAMPLE_RATE };
+    const transcript = await pass(source, 0);
+    const { language } = transcript;
+    return { transcript, translation: await pass(source, 1, { language, task: 'translate' }) };
+  } finally {
+    freeArray(samples);
+  }
 }
 
 /** The library's options for a job's. */

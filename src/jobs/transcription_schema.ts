@@ -1,6 +1,7 @@
 /**
  * The input of a transcription job: that of RunPod's own Whisper worker (worker-faster_whisper), so
- * that its clients move over unchanged, and `seed`.
+ * that its clients move over unchanged, and `seed`; and the output, with the keys of that worker.
+ * The descriptions are the documentation: docs/api.md and the JSON Schema are made from them.
  *
  * Decoding is greedy at temperature 0, with `best_of` samples above. Beam search is not served; its
  * options are accepted where a client writes down the official defaults (`beam_size` 5,
@@ -8,15 +9,16 @@
  * value is refused instead of being ignored.
  */
 import { z } from 'zod';
-import { JobError } from '../../lib/errors.js';
+import { parseInput } from './parse_input.js';
 
-/** RunPod's worker calls subtitles' formats so, and its own tests write "plain text". */
 const FORMATS = ['plain_text', 'formatted_text', 'srt', 'vtt'] as const;
 export type TextFormat = (typeof FORMATS)[number];
 
+/** RunPod's worker calls subtitles' formats so, and its own tests write "plain text". */
 const format = z
-  .preprocess((value) => (value === 'plain text' ? 'plain_text' : value), z.enum(FORMATS))
-  .default('plain_text');
+  .enum([...FORMATS, 'plain text'])
+  .transform((value): TextFormat => (value === 'plain text' ? 'plain_text' : value))
+  .prefault('plain_text');
 
 /** An option of the official worker that is not served: only values that change nothing. */
 const unserved = <T extends number | boolean>(
@@ -30,7 +32,10 @@ const unserved = <T extends number | boolean>(
     .default(fallback)
     .refine((value) => harmless.includes(value), {
       error: `${name} is not served by this worker: leave it out or send ${harmless.map(String).join(' or ')}`,
-    });
+    })
+    .describe(
+      `Not served: accepted for the official worker's clients, with ${harmless.map(String).join(' or ')} alone`,
+    );
 
 /** Catalogue names only: a job must not name a folder of the machine. */
 const modelName = z
@@ -40,64 +45,145 @@ const modelName = z
 
 const threshold = (fallback: number) => z.number().nullable().default(fallback);
 
-export const transcriptionSchema = z.strictObject({
-  /** URL of an audio file of any format. Exactly one of `audio` and `audio_base64`. */
-  audio: z.string().max(8192).nullable().default(null),
-  /** The bytes of such a file in base64. */
-  audio_base64: z.string().nullable().default(null),
-  /** "base", "tiny.en", "turbo", ... */
-  model: modelName.nullable().default(null),
-  /** Form of the result's `transcription`. */
-  transcription: format,
-  /** Translate into English too, into the result's `translation`. */
-  translate: z.boolean().default(false),
-  /** Form of the result's `translation`. */
-  translation: format,
-  /** Code or English name; null detects it. */
-  language: z.string().max(50).nullable().default(null),
-  temperature: z.number().min(0).max(1).default(0),
-  /** Samples to choose from at temperatures above 0. */
-  best_of: z.number().int().min(1).max(32).nullable().default(5),
-  beam_size: unserved('beam_size', z.number().int(), [5, 1, null], 5),
-  patience: unserved('patience', z.number(), [1, null], 1),
-  length_penalty: unserved('length_penalty', z.number(), [0, null], 0),
-  /** Token ids, comma-separated; -1 stands for the non-speech set. */
-  suppress_tokens: z
-    .string()
-    .max(10_000)
-    .regex(/^\s*(-?\d{1,7}\s*(,\s*-?\d{1,7}\s*)*)?$/, {
-      error: 'suppress_tokens must be token ids separated by commas, for example "-1"',
-    })
-    .nullable()
-    .default('-1'),
-  /** As long as the library takes it; the model reads its last 223 tokens. */
-  initial_prompt: z.string().max(5000).nullable().default(null),
-  condition_on_previous_text: z.boolean().default(true),
-  /** Step from `temperature` to 1 when decoding fails; null: no fallback. */
-  temperature_increment_on_fallback: z.number().min(0).max(1).nullable().default(0.2),
-  compression_ratio_threshold: threshold(2.4),
-  logprob_threshold: threshold(-1),
-  no_speech_threshold: threshold(0.6),
-  enable_vad: unserved('enable_vad', z.boolean(), [false, null], false),
-  word_timestamps: unserved('word_timestamps', z.boolean(), [false, null], false),
-  /** Seed of the sampling at temperatures above 0. */
-  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0),
-});
+export const transcriptionSchema = z
+  .strictObject({
+    audio: z
+      .string()
+      .max(8192)
+      .nullable()
+      .default(null)
+      .describe(
+        'Where the audio is: an http or https URL, or s3://bucket/key in the bucket of the worker. Exactly one of audio and audio_base64',
+      ),
+    audio_base64: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe(
+        'The bytes of an audio file in standard base64, padded, without a "data:" prefix; 64 MiB when decoded',
+      ),
+    model: modelName
+      .nullable()
+      .default(null)
+      .describe(
+        'Name of a Whisper model: "base", "tiny.en", "large-v3", "turbo", ...; null: the first that the worker was started with',
+      ),
+    transcription: format.describe(
+      "Form of the output's transcription: segments joined by spaces, one on a line, or subtitles",
+    ),
+    translate: z
+      .boolean()
+      .default(false)
+      .describe('Translate into English too; needs a multilingual model'),
+    translation: format.describe("Form of the output's translation"),
+    language: z
+      .string()
+      .max(50)
+      .nullable()
+      .default(null)
+      .describe('Code or English name of what is spoken ("de", "german"); null: detected'),
+    temperature: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe('First temperature; 0 takes the most probable token'),
+    best_of: z
+      .number()
+      .int()
+      .min(1)
+      .max(32)
+      .nullable()
+      .default(5)
+      .describe('Samples to choose from at temperatures above 0'),
+    beam_size: unserved('beam_size', z.number().int(), [5, 1, null], 5),
+    patience: unserved('patience', z.number(), [1, null], 1),
+    length_penalty: unserved('length_penalty', z.number(), [0, null], 0),
+    suppress_tokens: z
+      .string()
+      .max(10_000)
+      .regex(/^\s*(-?\d{1,7}\s*(,\s*-?\d{1,7}\s*)*)?$/, {
+        error: 'suppress_tokens must be token ids separated by commas, for example "-1"',
+      })
+      .nullable()
+      .default('-1')
+      .describe(
+        'Token ids that are never written, separated by commas; -1 stands for the non-speech set, "" for none',
+      ),
+    initial_prompt: z
+      .string()
+      // As long as the library takes it; the model reads its last 223 tokens.
+      .max(5000)
+      .nullable()
+      .default(null)
+      .describe('Text to prompt the first window with: names, spelling, style'),
+    condition_on_previous_text: z
+      .boolean()
+      .default(true)
+      .describe('Prompt each window of 30 s with the text before it'),
+    temperature_increment_on_fallback: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullable()
+      .default(0.2)
+      .describe('Step from temperature up to 1 where decoding fails; null or 0: no fallback'),
+    compression_ratio_threshold: threshold(2.4).describe(
+      'Above it (text length over its zlib length) decoding has failed; null: off',
+    ),
+    logprob_threshold: threshold(-1).describe(
+      'Below this mean log-probability decoding has failed; null: off',
+    ),
+    no_speech_threshold: threshold(0.6).describe(
+      'Above it a window of low log-probability counts as silence; null: off',
+    ),
+    enable_vad: unserved('enable_vad', z.boolean(), [false, null], false),
+    word_timestamps: unserved('word_timestamps', z.boolean(), [false, null], false),
+    seed: z
+      .number()
+      .int()
+      .min(0)
+      .max(Number.MAX_SAFE_INTEGER)
+      .default(0)
+      .describe(
+        'Seed of the sampling at temperatures above 0: the same seed gives the same text. Not in the official worker',
+      ),
+  })
+  .describe('Input of a transcription job');
 
 export type TranscriptionInput = z.output<typeof transcriptionSchema>;
 
+const seconds = z.number().min(0);
+
+const segmentSchema = z.object({
+  id: z.number().int().min(0).describe('Number of the segment, from 0'),
+  seek: z.number().int().min(0).describe('Frame of 10 ms at which its window begins'),
+  start: seconds.describe('Seconds'),
+  end: seconds.describe('Seconds'),
+  text: z.string().describe('As the model writes it: usually with a space before it'),
+  tokens: z.array(z.number().int().min(0)).describe("The text's tokens and timestamps"),
+  temperature: z.number().min(0).max(1).describe('At which it was decoded in the end'),
+  avg_logprob: z.number().describe("Mean log-probability of its window's tokens"),
+  compression_ratio: z.number().min(0).describe("Of its window's text"),
+  no_speech_prob: z.number().min(0).max(1).describe('Probability that its window has no speech'),
+});
+export type OutputSegment = z.output<typeof segmentSchema>;
+
+export const transcriptionOutputSchema = z
+  .object({
+    segments: z.array(segmentSchema).describe('What was said, in order of time'),
+    detected_language: z.string().describe('Code of the language, given or detected'),
+    transcription: z.string().describe('The text, in the form that was asked for'),
+    translation: z.string().nullable().describe('In English; null where none was asked for'),
+    device: z.enum(['cpu', 'cuda']).describe('What it was computed on'),
+    model: z.string().describe('Name of the model'),
+  })
+  .describe('Output of a transcription job');
+
+/** Keys and types of worker-faster_whisper's output. */
+export type TranscriptionOutput = z.output<typeof transcriptionOutputSchema>;
+
 /** @throws JobError JOB_INVALID that names every wrong or unknown option. */
 export function parseTranscription(input: unknown): TranscriptionInput {
-  const parsed = transcriptionSchema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => {
-    if (issue.code === 'unrecognized_keys') {
-      return `unknown option ${issue.keys.map((key) => JSON.stringify(key.slice(0, 100))).join(', ')}`;
-    }
-    const path = issue.path.map(String).join('.');
-    return path === '' || issue.message.startsWith(path)
-      ? issue.message
-      : `${path}: ${issue.message}`;
-  });
-  throw new JobError('JOB_INVALID', `The job's input is wrong: ${problems.join('; ')}`);
+  return parseInput(transcriptionSchema, input);
 }
