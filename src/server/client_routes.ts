@@ -20,6 +20,7 @@ const requestSchema = z.looseObject({
       lowPriority: z.boolean().optional(),
     })
     .optional(),
+  webhook: z.url({ protocol: /^https?$/, error: 'expected an http or https URL' }).nullish(),
 });
 
 /** What /runsync and /status-sync take as `wait`, in milliseconds. */
@@ -70,7 +71,9 @@ export function clientRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
     const request = requestSchema.safeParse(body);
     if (!request.success) return context.json({ error: z.prettifyError(request.error) }, 400);
     const { policy, ...rest } = request.data;
-    return queue.submit(rest, policy ?? {}, sync);
+    const job = queue.submit(rest, policy ?? {}, sync);
+    if (rest.webhook) platform.webhooks.follow(job, rest.webhook);
+    return job;
   };
 
   /** The status once the job has ended, or after the time the client gives it. */

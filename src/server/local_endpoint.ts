@@ -33,7 +33,10 @@ export async function withLocalEndpoint<Result>(
   signal: AbortSignal,
   action: (platform: LocalPlatform, signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const platform = await LocalPlatform.start(options);
+  const platform = await LocalPlatform.start({
+    webhook: { onFailure: (line) => options.say(line) },
+    ...options,
+  });
   const ending = new AbortController();
   const onAbort = (): void => ending.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });

@@ -11,6 +11,7 @@ import { Hono } from 'hono';
 import { clientRoutes } from './client_routes.js';
 import { isFinal, statusOf, type StatusReply } from './job.js';
 import { JobQueue, type QueueOptions } from './job_queue.js';
+import { Webhooks, type WebhookOptions } from './webhook.js';
 import { WorkerRegistry, type WorkerCounts } from './worker_registry.js';
 import { workerRoutes } from './worker_routes.js';
 
@@ -38,6 +39,7 @@ export interface PlatformOptions {
   /** What workers are told to ping at, and half of the silence after which one counts as lost. */
   pingIntervalMs?: number;
   queue?: Partial<QueueOptions>;
+  webhook?: WebhookOptions;
   /** Sees each worker call first; a response it gives is the answer (fault injection, records). */
   onWorkerCall?: (call: WorkerCall) => Response | undefined | Promise<Response | undefined>;
 }
@@ -50,6 +52,7 @@ export interface PlatformContext {
   holdMs: number;
   queue: JobQueue;
   workers: WorkerRegistry;
+  webhooks: Webhooks;
   onWorkerCall: PlatformOptions['onWorkerCall'];
 }
 
@@ -86,6 +89,7 @@ export class LocalPlatform {
       holdMs: options.holdMs ?? 20_000,
       queue,
       workers: new WorkerRegistry(queue, this.#pingIntervalMs * 2),
+      webhooks: new Webhooks(options.webhook),
       onWorkerCall: options.onWorkerCall,
     };
     const app = new Hono<PlatformEnvironment>();
@@ -144,6 +148,7 @@ export class LocalPlatform {
   async close(): Promise<void> {
     this.#context.workers.close();
     this.#context.queue.close();
+    this.#context.webhooks.close();
     await new Promise<void>((resolve, reject) => {
       this.#server.close((error) => (error ? reject(error) : resolve()));
       this.#server.closeAllConnections();

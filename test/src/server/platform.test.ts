@@ -17,11 +17,14 @@ let platform: LocalPlatform;
 let endpoint: Endpoint;
 let worker: StartedWorker;
 
+const failed = new Set<string>();
+
 /** Does what the job's input says. */
 const handler: Handler = async (job, { signal, progress }) => {
-  const { sleep, fail, chunks, report } = job.input as {
+  const { sleep, fail, failOnce, chunks, report } = job.input as {
     sleep?: number;
     fail?: string;
+    failOnce?: string;
     chunks?: number;
     report?: unknown;
   };
@@ -36,6 +39,11 @@ const handler: Handler = async (job, { signal, progress }) => {
   }
   if (sleep !== undefined) await delay(sleep, undefined, { signal });
   if (fail !== undefined) throw new Error(fail);
+  if (failOnce !== undefined) {
+    if (failed.has(failOnce)) return 'second time';
+    failed.add(failOnce);
+    throw new Error('first time');
+  }
   return { echo: job.input };
 };
 
@@ -86,6 +94,29 @@ test("a job that throws is FAILED with the error's text", async () => {
 test('a job can be run without HTTP', async () => {
   const { status, output } = await platform.run({ a: 1 });
   assert.deepEqual([status, output], ['COMPLETED', { echo: { a: 1 } }]);
+});
+
+test('runSync asks again for a job that outlives its first call', async () => {
+  // One second is the least that the platform holds the call.
+  const slow = await LocalPlatform.start({ holdMs: 1000 });
+  const helper = startWorker(slow, { handler });
+  const client = endpointOf(slow);
+  const result: JobStatus = await client.runSync({ input: { sleep: 1400 } }, 1000);
+  assert.match(result.id, /^sync-/);
+  assert.equal((await settled(client, result.id)).status, 'COMPLETED');
+  const patient: JobStatus = await client.runSync({ input: { sleep: 1400 } }, 20_000);
+  assert.deepEqual(patient.output, { echo: { sleep: 1400 } });
+  await helper.stop();
+  await slow.close();
+});
+
+test('a failed job that is retried completes under the same id', async () => {
+  const { id } = await endpoint.run({ input: { failOnce: `now ${Math.random()}` } });
+  assert.equal((await settled(endpoint, id)).status, 'FAILED');
+  assert.deepEqual(await (await post(`/retry/${id}`)).json(), { id, status: 'IN_QUEUE' });
+  const done = await settled(endpoint, id);
+  assert.deepEqual([done.status, done.output, done.error], ['COMPLETED', 'second time', undefined]);
+  assert.equal((await post(`/retry/${id}`)).status, 400);
 });
 
 test('stream yields the chunks in order', async () => {
