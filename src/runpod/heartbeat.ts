@@ -13,11 +13,40 @@ export interface HeartbeatSettings {
   /** Value of the Authorization header. */
   authorization: string | undefined;
   version: string;
-  jobIds: readonly string[];
+  /** The ids of the jobs held, in the form of `writeJobIds`. */
+  jobIds: SharedArrayBuffer;
 }
 
 export function isHeartbeatSettings(value: unknown): value is HeartbeatSettings {
   return typeof value === 'object' && value !== null && 'url' in value && 'intervalMs' in value;
+}
+
+/**
+ * Job ids pass to the thread through memory that both share: a message for each job that comes and
+ * goes costs more than all else the worker does for an empty one. A version number that is odd while
+ * the text is being written tells the reader to read again.
+ */
+const MOST_BYTES = 256 * 1024;
+const encoder = new TextEncoder();
+
+function writeJobIds(memory: SharedArrayBuffer, ids: Iterable<string>): void {
+  const header = new Int32Array(memory, 0, 2);
+  Atomics.add(header, 0, 1);
+  const { written } = encoder.encodeInto([...ids].join(','), new Uint8Array(memory, 8));
+  Atomics.store(header, 1, written);
+  Atomics.add(header, 0, 1);
+}
+
+/** The ids, joined by commas; empty without any. */
+export function readJobIds(memory: SharedArrayBuffer): string {
+  const header = new Int32Array(memory, 0, 2);
+  for (;;) {
+    const version = Atomics.load(header, 0);
+    // A copy, because text is not decoded from shared memory.
+    const bytes = new Uint8Array(memory, 8).slice(0, Atomics.load(header, 1));
+    if (version % 2 === 0 && version === Atomics.load(header, 0))
+      return Buffer.from(bytes).toString();
+  }
 }
 
 /** Before a thread that died is started again. */
@@ -26,7 +55,7 @@ const RESTART_MS = 1000;
 export class Heartbeat {
   readonly #settings: Omit<HeartbeatSettings, 'jobIds'>;
   readonly #log: Logger;
-  #jobIds: readonly string[] = [];
+  readonly #jobIds = new SharedArrayBuffer(8 + MOST_BYTES);
   #thread: Worker | undefined;
   #stopped = false;
 
@@ -58,8 +87,7 @@ export class Heartbeat {
 
   /** The jobs that the worker holds from now on. */
   setJobs(jobIds: Iterable<string>): void {
-    this.#jobIds = [...jobIds];
-    this.#thread?.postMessage(this.#jobIds);
+    writeJobIds(this.#jobIds, jobIds);
   }
 
   async stop(): Promise<void> {

@@ -6,23 +6,18 @@ import { get as getHttp } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { parentPort, workerData } from 'node:worker_threads';
 import { withQuery } from './environment.js';
-import { isHeartbeatSettings, type HeartbeatSettings } from './heartbeat.js';
+import { isHeartbeatSettings, readJobIds, type HeartbeatSettings } from './heartbeat.js';
 
 if (parentPort && isHeartbeatSettings(workerData)) run(workerData, parentPort);
 
 function run(settings: HeartbeatSettings, port: NonNullable<typeof parentPort>): void {
-  let jobIds: readonly string[] = settings.jobIds;
-  port.on('message', (ids: readonly string[]) => {
-    jobIds = ids;
-  });
-
   let due = performance.now();
   const tick = (): void => {
     due += settings.intervalMs;
     // After a freeze (FlashBoot) the missed pings are not made up for.
     if (due < performance.now()) due = performance.now() + settings.intervalMs;
     setTimeout(tick, due - performance.now());
-    void ping(settings, () => jobIds, due).then((problem) => {
+    void ping(settings, due).then((problem) => {
       if (problem !== undefined) port.postMessage(problem);
     });
   };
@@ -30,24 +25,18 @@ function run(settings: HeartbeatSettings, port: NonNullable<typeof parentPort>):
 }
 
 /** Resolves to what went wrong with the last attempt, if anything did. */
-async function ping(
-  settings: HeartbeatSettings,
-  jobIds: () => readonly string[],
-  until: number,
-): Promise<string | undefined> {
+async function ping(settings: HeartbeatSettings, until: number): Promise<string | undefined> {
   for (let wait = 1000; ; wait *= 2) {
-    const problem = await attempt(settings, jobIds());
+    const problem = await attempt(settings);
     if (problem === undefined || performance.now() + wait >= until) return problem;
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 
-function attempt(
-  settings: HeartbeatSettings,
-  jobIds: readonly string[],
-): Promise<string | undefined> {
+function attempt(settings: HeartbeatSettings): Promise<string | undefined> {
+  const jobIds = readJobIds(settings.jobIds);
   const url = withQuery(settings.url, {
-    ...(jobIds.length === 0 ? {} : { job_id: jobIds.join(',') }),
+    ...(jobIds === '' ? {} : { job_id: jobIds }),
     runpod_version: settings.version,
   });
   const get = url.startsWith('https:') ? getHttps : getHttp;

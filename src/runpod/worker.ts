@@ -116,10 +116,14 @@ export class WorkerLoop {
   /** Until a job ends; at least once a second, because a concurrency function may change its mind. */
   async #waitForSlot(): Promise<void> {
     const stopping = this.#stopping.signal;
-    const done = new AbortController();
-    this.#slotFreed = () => done.abort();
-    stopping.addEventListener('abort', this.#slotFreed, { once: true });
-    await pause(1000, done.signal);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, 1000);
+      this.#slotFreed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      stopping.addEventListener('abort', this.#slotFreed, { once: true });
+    });
     stopping.removeEventListener('abort', this.#slotFreed);
   }
 

@@ -5,7 +5,7 @@
  */
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
+import type { IncomingHttpHeaders, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Hono } from 'hono';
 import { clientRoutes } from './client_routes.js';
@@ -21,7 +21,10 @@ export interface WorkerCall {
   workerId: string;
   /** Of job-done and job-stream. */
   jobId: string | undefined;
-  request: Request;
+  url: string;
+  headers: IncomingHttpHeaders;
+  /** Empty where there is none. */
+  body: string;
   /** Cuts the connection without an answer. */
   drop(): void;
 }

@@ -1,7 +1,6 @@
 /** The worker's side of the local platform: job-take, job-stop, job-done, job-stream, ping. */
 import type { HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import type { StoredJob } from './job.js';
 import { MAX_RUN_BYTES, MAX_RUNSYNC_BYTES } from './limits.js';
@@ -22,10 +21,6 @@ const MAX_BATCH = 1000;
 export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironment> {
   const { queue, holdMs } = platform;
   const app = new Hono<PlatformEnvironment>();
-  const limit = bodyLimit({
-    maxSize: MAX_RUNSYNC_BYTES,
-    onError: (context) => context.json({ error: 'result too large' }, 400),
-  });
 
   const handle =
     (
@@ -34,17 +29,22 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
         context: Context<PlatformEnvironment>,
         workerId: string,
         disconnected: AbortSignal,
+        body: string,
       ) => Promise<Response>,
     ) =>
     async (context: Context<PlatformEnvironment>): Promise<Response> => {
       if (context.req.param('endpoint') !== platform.endpointId) return context.notFound();
       const workerId = context.req.param('worker') ?? '';
       const { incoming } = context.env;
+      const body = context.req.method === 'POST' ? await readBody(incoming) : '';
+      if (body === undefined) return context.json({ error: 'result too large' }, 400);
       const injected = await platform.onWorkerCall?.({
         kind,
         workerId,
         jobId: context.req.param('job'),
-        request: context.req.raw.clone(),
+        url: context.req.url,
+        headers: incoming.headers,
+        body,
         drop: () => void incoming.socket.destroy(),
       });
       if (injected) return injected;
@@ -54,7 +54,7 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
       const left = platform.workers.seen(workerId);
       const disconnected = untilClosed(context.env);
       try {
-        return await act(context, workerId, disconnected.signal);
+        return await act(context, workerId, disconnected.signal, body);
       } finally {
         disconnected.release();
         left();
@@ -86,11 +86,9 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
 
   app.post(
     '/job-done/:worker/:job',
-    limit,
-    handle('job-done', async (context) => {
+    handle('job-done', async (context, _workerId, _disconnected, text) => {
       const job = queue.get(context.req.param('job') ?? '');
       if (!job) return context.json({ error: 'job not found' }, 404);
-      const text = await context.req.text();
       if (!job.sync && Buffer.byteLength(text) > MAX_RUN_BYTES) {
         return context.json({ error: 'result too large' }, 400);
       }
@@ -104,11 +102,10 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
 
   app.post(
     '/job-stream/:worker/:job',
-    limit,
-    handle('job-stream', async (context) => {
+    handle('job-stream', async (context, _workerId, _disconnected, text) => {
       const job = queue.get(context.req.param('job') ?? '');
       if (!job) return context.json({ error: 'job not found' }, 404);
-      const body = parseJson(await context.req.text(), chunkSchema);
+      const body = parseJson(text, chunkSchema);
       if (!body) return context.json({ error: 'the body must be a JSON object' }, 400);
       queue.chunk(job, body.output);
       return context.json({ status: 'ok' });
@@ -123,6 +120,27 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
     }),
   );
   return app;
+}
+
+/**
+ * Undefined where it is over the limit. Read from the connection itself: a web Request for each of a
+ * thousand small results a second would cost as much as all the rest.
+ */
+function readBody(incoming: HttpBindings['incoming']): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    incoming.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      // The rest is read and thrown away, so that the worker can read the answer.
+      if (bytes > MAX_RUNSYNC_BYTES) chunks.length = 0;
+      else chunks.push(chunk);
+    });
+    incoming.on('end', () => {
+      resolve(bytes > MAX_RUNSYNC_BYTES ? undefined : Buffer.concat(chunks).toString());
+    });
+    incoming.on('error', reject);
+  });
 }
 
 /** A delivery that was cut off goes back to the queue: the worker never saw it. */

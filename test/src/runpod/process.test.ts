@@ -81,7 +81,7 @@ test('heartbeats stay on time, with the job, while the main thread is blocked', 
   const pings: { at: number; jobs: string | null; version: string | null }[] = [];
   const { platform } = await recordingPlatform({ pingIntervalMs: 1000 }, (call) => {
     if (call.kind === 'ping') {
-      const query = new URL(call.request.url).searchParams;
+      const query = new URL(call.url).searchParams;
       pings.push({
         at: performance.now(),
         jobs: query.get('job_id'),

@@ -50,10 +50,17 @@ export async function recordingPlatform(
   const platform = await LocalPlatform.start({
     holdMs: 2000,
     ...options,
-    onWorkerCall: async (call) => {
-      const { url, headers, method } = call.request;
-      const body = method === 'POST' ? await call.request.clone().text() : '';
-      posted.push({ kind: call.kind, jobId: call.jobId, url, headers, body });
+    onWorkerCall: (call) => {
+      const { kind, jobId, url, body } = call;
+      posted.push({
+        kind,
+        jobId,
+        url,
+        headers: new Headers(
+          Object.entries(call.headers).map(([name, value]) => [name, String(value)]),
+        ),
+        body,
+      });
       return fault?.(call);
     },
   });

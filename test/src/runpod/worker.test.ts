@@ -302,7 +302,7 @@ test('an empty queue that is answered at once is not hammered', async () => {
 
 test('takes single jobs where the platform knows no batches', async () => {
   const { platform } = await recordingPlatform({}, (call) =>
-    call.request.url.includes('job-take-batch') ? new Response('?', { status: 404 }) : undefined,
+    call.url.includes('job-take-batch') ? new Response('?', { status: 404 }) : undefined,
   );
   const worker = startWorker(platform, { handler: echo, concurrency: 3 });
   const endpoint = endpointOf(platform);
