@@ -41,7 +41,11 @@ const compiled = spawnSync(
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 
 rmSync('dist/cjs', { recursive: true, force: true });
-const entries = { index: 'dist/lib/index.js', runpod: 'dist/src/runpod/index.js' };
+const entries = {
+  index: 'dist/lib/index.js',
+  runpod: 'dist/src/runpod/index.js',
+  schema: 'dist/src/jobs/schema.js',
+};
 await build({
   entryPoints: entries,
   outdir: 'dist/cjs',

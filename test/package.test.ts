@@ -1,7 +1,15 @@
 /** The package as its consumers see it: both module systems, types, and what is published. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +50,7 @@ function run(
 }
 
 describe('a consumer', { skip }, () => {
-  for (const entry of ['voxpod', 'voxpod/runpod']) {
+  for (const entry of ['voxpod', 'voxpod/runpod', 'voxpod/schema']) {
     it(`gets the same names from ${entry} by import and by require`, () => {
       const imported = run(
         'names.mjs',
@@ -66,6 +74,25 @@ describe('a consumer', { skip }, () => {
     assert.equal((esm as { ours: boolean }).ours, true);
     assert.match((esm as { code: string }).code, /^(MODEL|ADDON)_NOT_FOUND$/);
     assert.deepEqual(cjs, esm);
+  });
+
+  it('gets the same schemas from both', () => {
+    const print = `console.log(JSON.stringify(schema));`;
+    const esm = run('schema.mjs', `import * as schema from 'voxpod/schema';\n${print}`);
+    const cjs = run('schema.cjs', `const schema = require('voxpod/schema');\n${print}`);
+    const { speechInput } = esm as { speechInput: { required: string[] } };
+    assert.deepEqual(speechInput.required, ['text']);
+    assert.deepEqual(cjs, esm);
+  });
+
+  it('loads nothing native with voxpod/runpod and voxpod/schema', () => {
+    for (const name of ['runpod', 'schema']) {
+      const map = readFileSync(join(packageRoot(), 'dist', 'cjs', `${name}.cjs.map`), 'utf8');
+      const { sources } = JSON.parse(map) as { sources: string[] };
+      assert(sources.length > 1, sources.join());
+      const native = sources.filter((source) => /lib\/(binding|native|index)\.ts$/.test(source));
+      assert.deepEqual(native, [], name);
+    }
   });
 
   it('finds the threads of the library from both', { skip: whyNotReal(false) }, () => {
@@ -96,7 +123,8 @@ describe('a consumer', { skip }, () => {
       }`;
     const head = `import { Whisper, VoxpodError, type ErrorCode, type WhisperOptions } from 'voxpod';
       import * as runpod from 'voxpod/runpod';
-      export const names: string[] = Object.keys(runpod);`;
+      import { transcriptionInput } from 'voxpod/schema';
+      export const names: string[] = [...Object.keys(runpod), ...(transcriptionInput.required ?? [])];`;
     for (const name of ['types.mts', 'types.cts']) writeFileSync(join(folder, name), head + use);
     const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
     for (const module of ['nodenext', 'node16']) {
@@ -151,6 +179,8 @@ it('publishes what runs and what is compiled, and no tests', { skip }, () => {
     'dist/cjs/index.d.cts',
     'dist/cjs/runpod.cjs',
     'dist/cjs/runpod.d.cts',
+    'dist/cjs/schema.cjs',
+    'dist/cjs/schema.d.cts',
     'dist/src/cli/main.js',
   ]) {
     assert(paths.includes(needed), `${needed} is not published`);
