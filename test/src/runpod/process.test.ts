@@ -95,17 +95,17 @@ test('heartbeats stay on time, with the job, while the main thread is blocked', 
   assert.equal(pings[0]?.jobs, null);
   assert.match(pings[0]?.version ?? '', /^\d+\.\d+/);
   const endpoint = endpointOf(platform);
-  const { id } = await endpoint.run({ input: { block: 3300 } });
+  const { id } = await endpoint.run({ input: { block: 30_000 } });
   await settled(endpoint, id);
   child.kill('SIGTERM');
   assert.equal(await exited, 0, output());
   const gaps = pings.slice(1).map(({ at }, i) => at - (pings[i]?.at ?? 0));
-  assert.ok(gaps.length >= 3, `${gaps.length + 1} pings`);
+  assert.ok(gaps.length >= 28, `${gaps.length + 1} pings`);
   assert.ok(
     gaps.every((gap) => gap > 800 && gap < 1200),
     `gaps of ${gaps.map(Math.round).join(', ')} ms`,
   );
-  assert.ok(pings.filter(({ jobs }) => jobs === id).length >= 2);
+  assert.ok(pings.filter(({ jobs }) => jobs === id).length >= 28);
   await platform.close();
 });
 

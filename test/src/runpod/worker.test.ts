@@ -194,48 +194,6 @@ test('errors of handlers carry type, message and code; the worker lives on', asy
   await platform.close();
 });
 
-test('a result is delivered through server errors, throttling and cut connections', async () => {
-  const faults = ['500', 'drop', '429', '503', 'cut after'];
-  const { platform, posted } = await recordingPlatform({}, (call) => {
-    if (call.kind !== 'job-done') return undefined;
-    const fault = faults.shift();
-    if (fault === 'drop' || fault === 'cut after') {
-      call.drop();
-      return fault === 'drop' ? new Response(null) : undefined;
-    }
-    return fault === undefined ? undefined : new Response('no', { status: Number(fault) });
-  });
-  const worker = startWorker(platform, { handler: echo });
-  const result: { status: string; output?: unknown } = await endpointOf(platform).runSync({
-    input: 7,
-  });
-  assert.equal(result.status, 'COMPLETED');
-  assert.deepEqual(result.output, { echo: 7 });
-  await worker.stop();
-  // The last fault hid the answer from the worker, which therefore posted once more.
-  assert.equal(posted.filter(({ kind }) => kind === 'job-done').length, 6);
-  await platform.close();
-});
-
-test('a result that the platform refuses is replaced by a small error that says so', async () => {
-  const { platform } = await recordingPlatform();
-  const worker = startWorker(platform, {
-    handler: (job) => 'é'.repeat(Number(job.input)),
-    maxResultBytes: 15e6,
-  });
-  const endpoint = endpointOf(platform);
-  // 6 MB of characters are 12 MB of bytes: over the platform's limit for /run, under ours.
-  const refused = await settled(endpoint, (await endpoint.run({ input: 6e6 })).id);
-  assert.equal(refused.status, 'FAILED');
-  assert.equal(errorIn(refused.error)['code'], 'RESULT_REFUSED');
-  assert.match(errorIn(refused.error)['error_message'] ?? '', /12000013 bytes.*HTTP 400/);
-  const tooLarge = await settled(endpoint, (await endpoint.run({ input: 8e6 })).id);
-  assert.equal(errorIn(tooLarge.error)['code'], 'RESULT_TOO_LARGE');
-  assert.match(errorIn(tooLarge.error)['error_message'] ?? '', /16000013 bytes/);
-  await worker.stop();
-  await platform.close();
-});
-
 test('malformed deliveries fail alone', async () => {
   const broken: unknown[] = [
     { input: 'no id' },
