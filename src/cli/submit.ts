@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { ArgumentError } from '../../lib/errors.js';
 import { readRequest } from '../client/request.js';
+import { followLink, isObject, soundIn, soundOf, type Sound } from '../client/result.js';
 import { connect, failureOf, submitJob, type Endpoint } from '../client/submit.js';
 import { publishFile } from '../storage/publish.js';
 import { untilInterrupted } from './interrupt.js';
@@ -39,7 +40,7 @@ export function register(program: Command): void {
     .addOption(
       new Option('-f, --format <format>', 'of the transcription').choices(Object.keys(FORMATS)),
     )
-    .option('-o, --output <file>', 'write to a file instead of standard output')
+    .option('-o, --output <file>', 'write text or sound to a file, not to standard output')
     .action((job: string, options: Options) =>
       untilInterrupted((signal) => submit(job, options, signal)),
     );
@@ -49,27 +50,49 @@ async function submit(job: string, options: Options, signal: AbortSignal): Promi
   const endpoint = endpointOf(options);
   const request = await readRequest(job, overrides(options));
   const progress = new ProgressBar();
-  const chunks: unknown[] = [];
+  const pieces: Piece[] = [];
+  let id = '';
   const last = await submitJob(endpoint, request, {
     signal,
-    onState: ({ id, status }) => progress.line(`${id}: ${status}`),
+    onState: (state) => {
+      id = state.id;
+      progress.line(`${id}: ${state.status}`);
+    },
     onProgress: (value) => showProgress(progress, value),
     onChunk: (chunk) => {
-      chunks.push(chunk);
-      if (options.output === undefined) process.stdout.write(lineOf(chunk));
+      const sound = options.format === 'json' ? undefined : soundIn(chunk);
+      const piece = sound ?? lineOf(chunk);
+      pieces.push(piece);
+      if (fileFor(piece, options, id) === undefined) process.stdout.write(contentOf(piece));
     },
   }).finally(() => progress.clear());
   if (last.status !== 'COMPLETED') throw failureOf(last);
 
-  const shown = chunks.length > 0 ? chunks.map(lineOf).join('') : resultOf(last.output, options);
-  if (options.output !== undefined) {
-    await publishFile(options.output, shown);
-    progress.line(`Written: ${options.output}`);
-  } else if (chunks.length === 0) {
-    process.stdout.write(shown);
+  const streamed = pieces.length > 0;
+  if (!streamed) pieces.push(await resultOf(last.output, options, signal));
+  const [first = ''] = pieces;
+  const file = fileFor(first, options, id);
+  if (file !== undefined) {
+    await publishFile(file, Buffer.concat(pieces.map((piece) => Buffer.from(contentOf(piece)))));
+    progress.line(`Written: ${file}`);
+  } else if (!streamed) {
+    process.stdout.write(contentOf(first));
   }
   const { delayTime = 0, executionTime = 0 } = last;
   progress.line(`Waited ${seconds(delayTime)}, ran ${seconds(executionTime)}.`);
+}
+
+/** What is printed or saved, or a part of it. */
+type Piece = string | Sound;
+
+function contentOf(piece: Piece): string | Uint8Array {
+  return typeof piece === 'string' ? piece : piece.bytes;
+}
+
+/** Where it is saved; undefined for standard output. Sound on a terminal would be noise. */
+function fileFor(piece: Piece, { output }: Options, jobId: string): string | undefined {
+  if (output !== undefined || typeof piece === 'string' || !process.stdout.isTTY) return output;
+  return `${jobId.replace(/[^\w-]/g, '_')}.${piece.format ?? 'wav'}`;
 }
 
 function endpointOf({ endpoint, url }: Options): Endpoint {
@@ -116,19 +139,21 @@ function showProgress(progress: ProgressBar, value: unknown): void {
   }
 }
 
-/** The text of a transcription, unless JSON is asked for or the output is of another kind. */
-function resultOf(output: unknown, { format, translate }: Options): string {
-  const text = isObject(output) ? output[translate ? 'translation' : 'transcription'] : undefined;
-  if (format === 'json' || typeof text !== 'string') return `${JSON.stringify(output, null, 2)}\n`;
-  return text.endsWith('\n') ? text : `${text}\n`;
+/** Sound, or the text of a transcription; JSON where that is asked for or it is something else. */
+async function resultOf(output: unknown, options: Options, signal: AbortSignal): Promise<Piece> {
+  const { format, translate } = options;
+  const whole = await followLink(output, signal);
+  if (format !== 'json') {
+    const sound = await soundOf(whole, signal);
+    if (sound !== undefined) return sound;
+    const text = isObject(whole) ? whole[translate ? 'translation' : 'transcription'] : undefined;
+    if (typeof text === 'string') return text.endsWith('\n') ? text : `${text}\n`;
+  }
+  return `${JSON.stringify(whole, null, 2)}\n`;
 }
 
 function lineOf(chunk: unknown): string {
   return `${typeof chunk === 'string' ? chunk : JSON.stringify(chunk)}\n`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function seconds(milliseconds: number): string {

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { ArgumentError, messageOf } from '../../lib/errors.js';
 import { MAX_RUN_BYTES } from '../server/limits.js';
+import { isObject } from './result.js';
 
 /** The body of RunPod's /run; other keys (policy, webhook) go along. */
 export interface JobRequest {
@@ -61,10 +62,6 @@ function parse(text: string, name: string): JobRequest {
   }
   if (!isObject(value)) throw wrong(`${name} must be an object: {"input": {...}} or the input`);
   return 'input' in value ? { ...value, input: value['input'] } : { input: value };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function wrong(message: string, cause?: unknown): ArgumentError {

@@ -12,8 +12,8 @@ export function incompleteFolder(root: string, key: string): string {
   return join(root, INCOMPLETE + key);
 }
 
-/** Replaces a small file at once. */
-export async function publishFile(path: string, content: string): Promise<void> {
+/** Replaces a file at once. */
+export async function publishFile(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const aside = join(dirname(path), `${INCOMPLETE}${randomUUID()}`);
   try {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { after, before, test } from 'node:test';
+import { buffer, text } from 'node:stream/consumers';
+import { after, before, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LocalPlatform } from '../../../src/server/platform.js';
@@ -28,6 +28,13 @@ before(async () => {
     handler: async (job, { signal, progress }) => {
       const input = job.input as Record<string, unknown>;
       if (typeof input['fail'] === 'string') throw new Error(input['fail']);
+      if (Array.isArray(input['chunks'])) {
+        const chunks: unknown[] = input['chunks'];
+        return (async function* () {
+          yield* chunks;
+        })();
+      }
+      if (input['output'] !== undefined) return input['output'];
       if (input['stream'] !== undefined) {
         return (async function* () {
           for (const part of ['one', { two: 2 }]) {
@@ -150,6 +157,129 @@ test('a stream that is cut off is a failure, not half an output', async (context
   const { code, err } = await submit('{"a": 1}', '--url', `http://127.0.0.1:${port}/v2/e`);
   assert.equal(code, 1, err);
   assert.match(err, /The stream was cut off: .* \(JOB_FAILED\)/);
+});
+
+/** A bucket: what is put into it can be fetched from it; anything else has expired. */
+async function bucketOf(
+  context: TestContext,
+  objects: Record<string, string | Uint8Array>,
+): Promise<string> {
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? '', 'http://bucket').pathname;
+    const body = objects[path];
+    if (body === undefined) response.writeHead(403).end('Request has expired');
+    else response.end(body);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const jobOf = (input: object): string => JSON.stringify({ input });
+
+test('a result that went to the bucket is fetched and treated as if it had come', async (context) => {
+  const large = { transcription: 'Viele Wörter. '.repeat(100_000).trim(), segments: [] };
+  const bucket = await bucketOf(context, {
+    '/large.json': JSON.stringify(large),
+    '/list.json': '["ü"]',
+    '/page.html': '<html>',
+  });
+  const linked = (path: string): string =>
+    jobOf({
+      output: {
+        ...{ result_url: `${bucket}${path}?X-Amz-Signature=secret`, bytes: 1 },
+        ...{ expires_at: '2026-11-30T00:00:00Z' },
+      },
+    });
+  const plain = await submit(linked('/large.json'), '--url', url);
+  assert.deepEqual([plain.code, plain.out], [0, `${large.transcription}\n`], plain.err);
+  const file = join(await temporaryFolder(context), 'whole.json');
+  const json = await submit(linked('/large.json'), '--url', url, '-f', 'json', '-o', file);
+  assert.deepEqual([json.code, json.out], [0, ''], json.err);
+  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), large);
+  assert.deepEqual(JSON.parse((await submit(linked('/list.json'), '--url', url)).out), ['ü']);
+  for (const [path, problem] of [
+    ['/gone.json', /HTTP 403: the link may have expired/],
+    ['/page.html', /is no JSON/],
+  ] as const) {
+    const { code, out, err } = await submit(linked(path), '--url', url);
+    assert.deepEqual([code, out], [1, '']);
+    assert.match(err, problem);
+    assert.match(err, new RegExp(`${bucket}${path} .*\\(DOWNLOAD_FAILED\\)`));
+    assert.doesNotMatch(err, /secret/);
+  }
+  const nowhere = jobOf({ output: { result_url: 'file:///etc/passwd' } });
+  assert.match((await submit(nowhere, '--url', url)).err, /is no http or https URL/);
+});
+
+test('sound is saved, or goes to standard output as it is', async (context) => {
+  const sound = Uint8Array.from({ length: 1000 }, (_, i) => i % 256);
+  const base64 = Buffer.from(sound).toString('base64');
+  const bucket = await bucketOf(context, { '/speech.mp3': sound });
+  const folder = await temporaryFolder(context);
+  const outputs = [
+    { audio_base64: base64, format: 'wav', duration: 1 },
+    { audio_url: `${bucket}/speech.mp3?sig=1`, format: 'mp3', duration: 1 },
+  ];
+  for (const [i, output] of outputs.entries()) {
+    const file = join(folder, `speech-${i}`);
+    const { code, out, err } = await submit(jobOf({ output }), '--url', url, '--output', file);
+    assert.deepEqual([code, out], [0, ''], err);
+    assert.deepEqual(new Uint8Array(await readFile(file)), sound);
+    assert.match(err, /Written: /);
+    const child = start([jobOf({ output }), '--url', url], { VOXPOD_API_KEY: KEY });
+    child.stderr.resume();
+    assert.deepEqual(new Uint8Array(await buffer(child.stdout)), sound);
+    const whole = await submit(jobOf({ output }), '--url', url, '--format', 'json');
+    assert.deepEqual(JSON.parse(whole.out), output);
+  }
+  const gone = jobOf({ output: { audio_url: `${bucket}/gone.mp3` } });
+  const { code, err } = await submit(gone, '--url', url, '-o', join(folder, 'gone'));
+  assert.equal(code, 1);
+  assert.match(err, /HTTP 403/);
+  assert.deepEqual((await readdir(folder)).sort(), ['speech-0', 'speech-1']);
+});
+
+const noScript = spawnSync('script', ['--version']).status !== 0 && 'there is no script(1)';
+
+test('on a terminal sound goes to a file', { skip: noScript }, async (context) => {
+  const folder = await temporaryFolder(context);
+  const audio_base64 = Buffer.from('sound').toString('base64');
+  const job = jobOf({ chunks: [{ audio_base64, format: 'mp3' }, { audio_base64 }] });
+  const command = `"$NODE" "$CLI" submit '${job}' --url ${url}`;
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], NODE: process.execPath, CLI, VOXPOD_API_KEY: KEY },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const seen = await text(child.stdout);
+  const [, id = ''] = /^(\S+): IN_QUEUE/m.exec(seen) ?? [];
+  assert.deepEqual(await readdir(folder), [`${id}.mp3`], seen);
+  assert.equal(await readFile(join(folder, `${id}.mp3`), 'utf8'), 'soundsound');
+});
+
+test('the chunks of streamed sound are put together', async (context) => {
+  const parts = [Buffer.from([0, 255, 1]), Buffer.from([254]), Buffer.alloc(5000, 7)];
+  const chunks = parts.map((part) => ({ audio_base64: part.toString('base64') }));
+  const child = start([jobOf({ chunks }), '--url', url], { VOXPOD_API_KEY: KEY });
+  child.stderr.resume();
+  assert.deepEqual(await buffer(child.stdout), Buffer.concat(parts));
+  const file = join(await temporaryFolder(context), 'speech.pcm');
+  const saved = await submit(jobOf({ chunks }), '--url', url, '-o', file);
+  assert.deepEqual([saved.code, saved.out], [0, ''], saved.err);
+  assert.deepEqual(await readFile(file), Buffer.concat(parts));
+  const lines = await submit(jobOf({ chunks }), '--url', url, '-f', 'json');
+  assert.deepEqual(
+    lines.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+    chunks,
+  );
 });
 
 test('progress is shown; a failed job is exit code 1 with its reason', async () => {
