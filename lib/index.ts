@@ -17,6 +17,7 @@ export type {
   Transcript,
   WhisperInfo,
   WhisperOptions,
+  Word,
 } from './whisper/types.js';
 export type { BuildInfo, WhisperGeometry } from './native.js';
 export { decodeAudio, type DecodeAudioOptions } from './audio/decode.js';

@@ -26,6 +26,22 @@ export interface TranscribeOptions {
   temperature?: number | readonly number[];
   /** Samples to choose from where the temperature is above 0. Default 5. */
   bestOf?: number;
+  /**
+   * Beams of the search at temperature 0; at higher ones `bestOf` samples are drawn instead. Absent
+   * (default): the most probable token is taken at each step.
+   */
+  beamSize?: number;
+  /** The search ends after beamSize * patience finished texts. Default 1. Needs `beamSize`. */
+  patience?: number;
+  /**
+   * Exponent, 0 to 1, of the length penalty ((5 + length) / 6) ** lengthPenalty by which candidates
+   * are ranked (Wu et al. 2016, equation 14). Absent (default): mean log-probability a token.
+   */
+  lengthPenalty?: number;
+  /** Above 1, tokens that a window has are less likely to come again in it. Default 1: off. */
+  repetitionPenalty?: number;
+  /** No n tokens in a row come twice in a window. Default 0: off. */
+  noRepeatNgramSize?: number;
   /** Above it (text length over zlib length) the next temperature is tried. Default 2.4; null: off. */
   compressionRatioThreshold?: number | null;
   /** Below this mean log-probability the next temperature is tried. Default -1; null: off. */
@@ -38,6 +54,10 @@ export interface TranscribeOptions {
   initialPrompt?: string;
   /** Prompt every window with `initialPrompt`, not only the first. Default false. */
   carryInitialPrompt?: boolean;
+  /** What the first window's text starts with; the transcript goes on behind it, without it. */
+  prefix?: string;
+  /** Words to expect (names, terms), given to every window before the text so far. */
+  hotwords?: string;
   /** Token ids never sampled; -1 stands for the non-speech set. Default [-1]. */
   suppressTokens?: readonly number[];
   /** Keep a window from starting with a blank. Default true. */
@@ -48,6 +68,22 @@ export interface TranscribeOptions {
   withoutTimestamps?: boolean;
   /** Tokens sampled in a window at most. Default half of the text context (224). */
   sampleLength?: number;
+  /**
+   * Seconds at which parts to transcribe start and end in turn, ascending: [start, end, start, ...].
+   * The last part goes to the end of the recording where its end is left out. Default [0].
+   */
+  clipTimestamps?: readonly number[];
+  /** Give each segment its words, with times and probabilities. Default false. */
+  wordTimestamps?: boolean;
+  /** Punctuation that belongs to the word behind it. */
+  prependPunctuations?: string;
+  /** Punctuation that belongs to the word before it. */
+  appendPunctuations?: string;
+  /**
+   * Silences longer than this are skipped around segments whose words look made up. Default null:
+   * off. Needs `wordTimestamps`.
+   */
+  hallucinationSilenceThreshold?: number | null;
   /** Seed of the sampling at temperatures above 0. Default 0. */
   seed?: number;
   signal?: AbortSignal;
@@ -59,6 +95,15 @@ export interface TranscribeProgress {
   position: number;
   /** Seconds of audio in all. */
   duration: number;
+}
+
+export interface Word {
+  /** With the blank before it, if any, and its punctuation. */
+  word: string;
+  start: number;
+  end: number;
+  /** Mean probability of its tokens. */
+  probability: number;
 }
 
 export interface Segment {
@@ -73,6 +118,8 @@ export interface Segment {
   avgLogProb: number;
   compressionRatio: number;
   noSpeechProb: number;
+  /** Present where `wordTimestamps` was asked for. */
+  words?: Word[];
 }
 
 export interface Transcript {
