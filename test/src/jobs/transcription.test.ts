@@ -16,6 +16,7 @@ import { LocalPlatform } from '../../../src/server/platform.js';
 import { tone, wavBytes, type WavParts } from '../../lib/audio/wav_bytes.js';
 import { words } from '../../lib/whisper/word_errors.js';
 import { baseFolder, tinyFolder, whyNotReal } from '../models/real.js';
+import { temporaryFolder } from '../storage/temporary.js';
 import {
   endpointOf,
   eventually,
@@ -154,6 +155,27 @@ test('translate adds a translation', { skip }, async () => {
   assert.equal(spoken(output?.transcription), SPOKEN);
 });
 
+test(
+  'a job with a translation decodes its audio once',
+  { skip: skip || (!hasFfmpeg && 'there is no ffmpeg') },
+  async (context) => {
+    const folder = await temporaryFolder(context);
+    const made = spawnSync('ffmpeg', ['-i', 'pipe:0', '-f', 'flac', 'pipe:1'], { input: speech });
+    // Stands before the real one, and writes down that it was called.
+    const calls = join(folder, 'calls');
+    const path = process.env['PATH'] ?? '';
+    const program = `#!/bin/sh\necho >> '${calls}'\nPATH='${path}' exec ffmpeg "$@"\n`;
+    writeFileSync(join(folder, 'ffmpeg'), program, { mode: 0o755 });
+    process.env['PATH'] = `${folder}:${path}`;
+    context.after(() => (process.env['PATH'] = path));
+    const input = { audio_base64: made.stdout.toString('base64'), translate: true };
+    const { output, error } = await run(input);
+    assert.match(output?.transcription ?? error ?? '', /sun is shining/);
+    assert.ok((output?.translation ?? '').length > 10);
+    assert.equal(readFileSync(calls, 'utf8'), '\n');
+  },
+);
+
 /** Runs a job that must fail, and returns its code. */
 async function codeOf(input: unknown): Promise<string | undefined> {
   const { status, error } = await run(input);
@@ -175,6 +197,7 @@ test('each kind of bad input has its code, and the worker lives on', { skip }, a
     [{ audio_base64: '!!' }, 'JOB_INVALID'],
     [{ audio_base64, temprature: 0 }, 'JOB_INVALID'],
     [{ audio_base64, model: 'gigantic' }, 'MODEL_UNKNOWN'],
+    [{ audio_base64, model: 'tiny.en', translate: true }, 'JOB_INVALID'],
     [{ audio_base64, language: 'klingon' }, 'LANGUAGE_UNKNOWN'],
     [{ audio_base64, language: 'xx' }, 'LANGUAGE_UNKNOWN'],
     [{ audio_base64, suppress_tokens: '99999' }, 'INVALID_ARGUMENT'],
