@@ -4,7 +4,7 @@
  * metadata service.
  */
 import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { DownloadError } from '../../lib/errors.js';
 
@@ -48,8 +48,23 @@ export async function resolveHost(
   if (!allowPrivate && !found.every(({ address }) => isPublicAddress(address))) {
     throw new DownloadError(
       'URL_FORBIDDEN',
-      `The host ${host} has a private or reserved address. Use a public URL or audio_base64; for development set VOXPOD_ALLOW_PRIVATE_URLS=1 on the worker`,
+      `The host ${host} has a private or reserved address, which no job may reach. Give a public one; for development set VOXPOD_ALLOW_PRIVATE_URLS=1 on the worker`,
     );
   }
   return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
 }
+
+/**
+ * For clients that connect by themselves: each connection is made to addresses that were checked
+ * for it. Literal addresses are not looked up, so `resolveHost` has to see the host first.
+ */
+export const guardedLookup: LookupFunction = (hostname, options, callback) => {
+  resolveHost(hostname, false).then(
+    (addresses) => {
+      const [first] = addresses;
+      if (options.all) callback(null, addresses);
+      else callback(null, first?.address ?? '', first?.family);
+    },
+    (error: unknown) => callback(error as NodeJS.ErrnoException, ''),
+  );
+};

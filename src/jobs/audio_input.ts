@@ -1,9 +1,12 @@
-/** The audio of a job: a URL that is fetched, or base64 that is decoded. */
+/** The audio of a job: a URL or an object of the bucket that is fetched, or base64 that is decoded. */
 import { JobError } from '../../lib/errors.js';
-import { download, DOWNLOAD_LIMITS, type DownloadLimits } from './download.js';
+import { download } from './download.js';
+import type { JobBuckets } from './job_bucket.js';
+import { isS3Url, readS3Audio } from './s3_audio.js';
+import { TRANSFER_LIMITS, type TransferLimits } from './transfer.js';
 
 export interface AudioInput {
-  /** A URL. */
+  /** A URL: http, https or s3. */
   audio?: string | null | undefined;
   audio_base64?: string | null | undefined;
 }
@@ -11,7 +14,9 @@ export interface AudioInput {
 export interface AudioInputOptions {
   /** Fetch from private addresses too: for development. */
   allowPrivateUrls: boolean;
-  limits?: Partial<DownloadLimits>;
+  limits?: Partial<TransferLimits>;
+  /** Whose environment's bucket s3:// is read from. */
+  buckets?: JobBuckets;
 }
 
 export interface FetchedAudio {
@@ -25,7 +30,7 @@ const MAX_BASE64_BYTES = 64 * 1024 * 1024;
 
 /**
  * @throws JobError JOB_INVALID unless there is exactly one source, or where base64 is none; what
- * `download` throws.
+ * `download` and `readS3Audio` throw.
  */
 export async function fetchAudio(
   input: AudioInput,
@@ -37,7 +42,8 @@ export async function fetchAudio(
     throw new JobError('JOB_INVALID', 'Must provide either audio or audio_base64, not both');
   }
   if (audio) {
-    const limits = { ...DOWNLOAD_LIMITS, ...options.limits };
+    const limits = { ...TRANSFER_LIMITS, ...options.limits };
+    if (isS3Url(audio)) return readS3Audio(audio, limits, { buckets: options.buckets, signal });
     return download(audio, limits, { allowPrivate: options.allowPrivateUrls, signal });
   }
   if (base64) {
