@@ -5,7 +5,7 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { addAbortSignal, Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { checkNumber } from '../../lib/validate.js';
 import { BucketError, explainBucketError, type BucketAction } from './bucket_errors.js';
@@ -112,7 +112,6 @@ export class Bucket {
     const { Body: stream, ContentLength: bytes } = output;
     // In Node the SDK's body is the response itself; anything else has nothing to read.
     const body = stream instanceof Readable ? stream : Readable.from([]);
-    addAbortSignal(signal, body);
     return { bytes, body: this.#read(body, action, signal) };
   }
 

@@ -295,6 +295,7 @@ test('an abort ends a call and a body with its reason', async (t) => {
 });
 
 test('no request has what servers other than Amazon refuse', async (t) => {
+  const warn = t.mock.method(console, 'warn');
   const { url, requests } = await startFaultyS3(t, () => ({ status: 200 }));
   const bucket = new Bucket({ ...ANYBODY, endpoint: url });
   await bucket.put('a.txt', Buffer.alloc(3_000_000));
@@ -305,6 +306,10 @@ test('no request has what servers other than Amazon refuse', async (t) => {
     assert.equal(headers[name], undefined, name);
   }
   assert.doesNotMatch(JSON.stringify(headers) + link, /checksum/i);
+  await bucket.put('empty.txt', '');
+  assert.equal(requests[1]?.headers['content-length'], '0');
+  // The SDK's words for a body whose length it does not know.
+  assert.equal(warn.mock.callCount(), 0);
   await bucket.dispose();
 });
 
