@@ -91,6 +91,16 @@ export interface DecodeRequest {
   temperature: number;
   /** Rows sampled at once from the same window; the one with the best mean log-probability wins. */
   bestOf: number;
+  /** Beams at temperature 0; absent for greedy decoding. */
+  beamSize?: number;
+  /** The search ends after round(beamSize * patience) finished texts; absent 1. */
+  patience?: number;
+  /** Exponent of the length penalty that candidates are ranked by; absent for the mean a token. */
+  lengthPenalty?: number;
+  /** Logits of tokens since `sampleBegin` are divided by it (multiplied where negative); absent 1. */
+  repetitionPenalty?: number;
+  /** No run of so many tokens since `sampleBegin` comes twice; absent 0, off. */
+  noRepeatNgramSize?: number;
   /** Seed of the sampling, an integer below 2^53. */
   seed: number;
   /** Tokens never sampled. */
@@ -117,6 +127,23 @@ export interface DecodeResult {
   /** Sum of log-probabilities, end of text counted, divided by tokens.length + 1. */
   averageLogProbability: number;
   noSpeechProbability: number;
+}
+
+export interface AlignRequest {
+  /** Start of transcript, language and task where the model takes them, and no-timestamps. */
+  head: Int32Array;
+  /** Tokens of text alone, at least one. */
+  text: Int32Array;
+  endOfText: number;
+  /** Frames of the window that hold audio. */
+  frames: number;
+}
+
+export interface Alignment {
+  /** Where each text token starts, and behind the last where it ends: in 20 ms of the window. */
+  starts: Int32Array;
+  /** Probability of each text token among all of text. */
+  probabilities: Float32Array;
 }
 
 export interface WhisperModel {
@@ -147,6 +174,12 @@ export interface WhisperModel {
     request: DecodeRequest,
     cancellation?: Cancellation,
   ): Promise<DecodeResult>;
+  /** When the tokens were spoken, by the cross-attention of the model's alignment heads. */
+  align(
+    window: EncodedWindow,
+    request: AlignRequest,
+    cancellation?: Cancellation,
+  ): Promise<Alignment>;
   /** Cancels what runs and waits, then frees the model. Later calls reject with DISPOSED. */
   dispose(): Promise<void>;
 }

@@ -35,6 +35,7 @@ Napi::Function JsWhisperModel::define(Napi::Env env) {
                       InstanceMethod<&JsWhisperModel::encode>("encode"),
                       InstanceMethod<&JsWhisperModel::detect_language>("detectLanguage"),
                       InstanceMethod<&JsWhisperModel::decode>("decode"),
+                      InstanceMethod<&JsWhisperModel::align>("align"),
                       InstanceMethod<&JsWhisperModel::dispose>("dispose")});
 }
 
@@ -67,6 +68,18 @@ whisper::DecodeRequest decode_request(const Napi::Object& from) {
   out.max_tokens = integer(from.Get("maxTokens"), "maxTokens");
   out.temperature = number(from.Get("temperature"), "temperature");
   out.best_of = integer(from.Get("bestOf"), "bestOf");
+  const auto given = [&](const char* name) { return !from.Get(name).IsUndefined(); };
+  if (given("beamSize")) out.beam_size = integer(from.Get("beamSize"), "beamSize");
+  if (given("patience")) out.patience = number(from.Get("patience"), "patience");
+  if (given("lengthPenalty")) {
+    out.length_penalty = number(from.Get("lengthPenalty"), "lengthPenalty");
+  }
+  if (given("repetitionPenalty")) {
+    out.repetition_penalty = number(from.Get("repetitionPenalty"), "repetitionPenalty");
+  }
+  if (given("noRepeatNgramSize")) {
+    out.no_repeat_ngram = integer(from.Get("noRepeatNgramSize"), "noRepeatNgramSize");
+  }
   out.seed = static_cast<uint64_t>(integer(from.Get("seed"), "seed"));
   out.suppress = tokens(from.Get("suppress"), "suppress");
   out.suppress_first = tokens(from.Get("suppressFirst"), "suppressFirst");
@@ -83,13 +96,37 @@ whisper::DecodeRequest decode_request(const Napi::Object& from) {
   return out;
 }
 
-Napi::Value to_js(Napi::Env env, const whisper::DecodeResult& result) {
-  auto tokens = Napi::Int32Array::New(env, result.tokens.size());
-  for (size_t i = 0; i < result.tokens.size(); ++i) {
-    tokens[i] = static_cast<int32_t>(result.tokens[i]);
-  }
+whisper::AlignRequest align_request(const Napi::Object& from) {
+  whisper::AlignRequest out;
+  out.head = tokens(from.Get("head"), "head");
+  out.text = tokens(from.Get("text"), "text");
+  out.end_of_text = integer(from.Get("endOfText"), "endOfText");
+  out.frames = integer(from.Get("frames"), "frames");
+  return out;
+}
+
+Napi::Int32Array to_js(Napi::Env env, const std::vector<int64_t>& numbers) {
+  auto out = Napi::Int32Array::New(env, numbers.size());
+  for (size_t i = 0; i < numbers.size(); ++i) out[i] = static_cast<int32_t>(numbers[i]);
+  return out;
+}
+
+Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& numbers) {
+  auto out = Napi::Float32Array::New(env, numbers.size());
+  std::copy(numbers.begin(), numbers.end(), out.Data());
+  return out;
+}
+
+Napi::Value to_js(Napi::Env env, const whisper::Alignment& alignment) {
   auto out = Napi::Object::New(env);
-  out.Set("tokens", tokens);
+  out.Set("starts", to_js(env, alignment.starts));
+  out.Set("probabilities", to_js(env, alignment.probabilities));
+  return out;
+}
+
+Napi::Value to_js(Napi::Env env, const whisper::DecodeResult& result) {
+  auto out = Napi::Object::New(env);
+  out.Set("tokens", to_js(env, result.tokens));
   out.Set("averageLogProbability", result.average_log_probability);
   out.Set("noSpeechProbability", result.no_speech_probability);
   return out;
@@ -217,9 +254,7 @@ Napi::Value JsWhisperModel::detect_language(const Napi::CallbackInfo& info) {
         model_->detect_language(window, start, std::move(languages), cancellation, std::move(done));
       },
       [](Napi::Env env, std::vector<float>& probabilities) -> Napi::Value {
-        auto out = Napi::Float32Array::New(env, probabilities.size());
-        std::copy(probabilities.begin(), probabilities.end(), out.Data());
-        return out;
+        return to_js(env, probabilities);
       },
       {info.This(), info[0]});
 }
@@ -236,6 +271,21 @@ Napi::Value JsWhisperModel::decode(const Napi::CallbackInfo& info) {
         model_->decode(window, std::move(request), cancellation, std::move(done));
       },
       [](Napi::Env env, whisper::DecodeResult& result) { return to_js(env, result); },
+      {info.This(), info[0]});
+}
+
+Napi::Value JsWhisperModel::align(const Napi::CallbackInfo& info) {
+  Environment& environment = Environment::of(info.Env());
+  const Model::Window window =
+      unwrap<JsWindow>(info[0], environment.window, "EncodedWindow")->get(info.Env());
+  whisper::AlignRequest request = align_request(object(info[1], "request"));
+  const auto cancellation = cancellation_of(info[2]);
+  return environment.calls->start<whisper::Alignment>(
+      info.Env(),
+      [&](Done<whisper::Alignment> done) {
+        model_->align(window, std::move(request), cancellation, std::move(done));
+      },
+      [](Napi::Env env, whisper::Alignment& alignment) { return to_js(env, alignment); },
       {info.This(), info[0]});
 }
 

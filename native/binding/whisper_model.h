@@ -47,6 +47,7 @@ class JsWhisperModel : public Napi::ObjectWrap<JsWhisperModel> {
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value detect_language(const Napi::CallbackInfo& info);
   Napi::Value decode(const Napi::CallbackInfo& info);
+  Napi::Value align(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   std::shared_ptr<whisper::Model> model_;

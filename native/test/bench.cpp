@@ -12,6 +12,7 @@
 
 #include "engine/cancellation.h"
 #include "signal/log_mel.h"
+#include "whisper/alignment.h"
 #include "whisper/decoder.h"
 #include "whisper/encoder.h"
 
@@ -63,28 +64,43 @@ int main(int count, char** arguments) {
     report("encoder, one window", 30, [&] { encoded = encoder.forward(mel, never); });
     std::shared_ptr<const CrossCache> audio;
     report("keys and values of a window", 5, [&] { audio = decoder.read_audio(encoded); });
-    SelfCache cache = decoder.make_cache(16);
+    SelfCache cache = decoder.make_cache(17);
+    const auto pages_of = [&](int64_t length) {
+      CachePages pages;
+      cache.prepare(pages, 0, length);
+      return pages;
+    };
+    CachePages prompt = pages_of(227);
     for (const int64_t length : {4, 100, 227}) {
       std::vector<Row> rows;
       for (int64_t i = 0; i < length; ++i) {
-        rows.push_back({.token = i, .at = {.slot = 0, .position = i}, .audio = audio.get()});
+        rows.push_back({.token = i, .at = {.pages = &prompt, .position = i}, .audio = audio.get()});
       }
       report("prompt of " + std::to_string(length), 20,
              [&] { decoder.forward(rows, RowKind::kPrompt, cache, {length - 1}); });
     }
-    for (const int64_t batch : {1, 2, 4, 8, 16}) {
-      std::vector<std::shared_ptr<const CrossCache>> windows;
-      std::vector<Row> rows;
-      std::vector<int64_t> wanted;
-      for (int64_t i = 0; i < batch; ++i) {
-        windows.push_back(decoder.read_audio(encoded));
-        rows.push_back(
-            {.token = 1, .at = {.slot = i, .position = 100}, .audio = windows.back().get()});
-        wanted.push_back(i);
+    std::vector<CachePages> sequences;
+    for (int i = 0; i < 16; ++i) sequences.push_back(pages_of(101));
+    for (const bool beams : {false, true}) {
+      for (const size_t batch : {1, 2, 4, 5, 8, 16}) {
+        std::vector<std::shared_ptr<const CrossCache>> windows;
+        std::vector<Row> rows;
+        std::vector<int64_t> wanted;
+        for (size_t i = 0; i < batch; ++i) {
+          windows.push_back(beams ? audio : decoder.read_audio(encoded));
+          rows.push_back({.token = 1,
+                          .at = {.pages = &sequences[i], .position = 100},
+                          .audio = windows.back().get()});
+          wanted.push_back(static_cast<int64_t>(i));
+        }
+        report("decoder step, " + std::to_string(batch) + (beams ? " beams" : " windows"), 50,
+               [&] { decoder.forward(rows, RowKind::kStep, cache, wanted); });
       }
-      report("decoder step, " + std::to_string(batch) + " windows", 50,
-             [&] { decoder.forward(rows, RowKind::kStep, cache, wanted); });
     }
+    const AlignRequest text = {
+        .head = {0, 1, 2, 3}, .text = std::vector<int64_t>(150, 5), .end_of_text = 50257};
+    report("alignment of 150 tokens", 5,
+           [&] { align_text(decoder, source.geometry, *audio, text, never); });
   } catch (...) {
     std::cerr << current_error().what() << "\n";
     return 1;

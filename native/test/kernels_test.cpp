@@ -167,6 +167,8 @@ TEST(kernels_test, "attention: any length and number of queries, alone equal to 
                 .query_stride = head,
                 .key = blocks.const_data_ptr(),
                 .value = value.const_data_ptr(),
+                .block_stride = kBlock * head,
+                .pages = nullptr,
                 .storage = storage == at::kFloat ? Storage::kFloat32 : Storage::kBFloat16,
                 .out = to.data_ptr<float>(),
                 .out_stride = head,

@@ -93,18 +93,22 @@ TEST(whisper_parity_test, "prompt and step logits equal the reference") {
     SelfCache cache = decoder.make_cache(3);
     std::vector<int64_t> tokens = golden.integers("dec.prompt");
     tokens.push_back(golden.integers("dec.step_token").at(0));
+    CachePages pages;
+    cache.prepare(pages, 0, static_cast<int64_t>(tokens.size()) - 1);
     std::vector<Row> rows;
     for (size_t i = 0; i < tokens.size(); ++i) {
       rows.push_back({.token = tokens[i],
-                      .at = {.slot = 1, .position = static_cast<int64_t>(i)},
+                      .at = {.pages = &pages, .position = static_cast<int64_t>(i)},
                       .audio = audio.get()});
     }
     const std::span<const Row> all = rows;
     const at::Tensor prompt =
         decoder.forward(all.first(rows.size() - 1), RowKind::kPrompt, cache, {0, 1, 2, 3});
     EXPECT_LESS(test::relative_error(prompt, golden.get("dec.prompt_logits").squeeze(0)), 1e-4);
-    cache.copy(1, 2, static_cast<int64_t>(rows.size()) - 1);
-    rows.back().at.slot = 2;
+    CachePages shared = cache.share(pages);
+    cache.prepare(shared, rows.back().at.position, rows.back().at.position + 1);
+    EXPECT(shared != pages);
+    rows.back().at.pages = &shared;
     const at::Tensor step = decoder.forward(all.last(1), RowKind::kStep, cache, {0});
     EXPECT_LESS(test::relative_error(step, golden.get("dec.step_logits").squeeze(0)), 1e-4);
   });

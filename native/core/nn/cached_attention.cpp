@@ -3,7 +3,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
@@ -12,6 +14,7 @@
 #include <cstring>
 #include <vector>
 
+#include "error.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/huge_pages.h"
 
@@ -38,15 +41,50 @@ float* scratch(size_t floats) {
 
 }  // namespace
 
-SelfCache::SelfCache(const AttentionShape& shape, int64_t slots, int64_t context,
-                     const Placement& placement)
-    : shape_(shape), slots_(slots), context_(context), kernels_(placement.uses_kernels()) {
-  if (kernels_) context_ = round_up(context);
+SelfCache::SelfCache(const AttentionShape& shape, int64_t pages, const Placement& placement)
+    : shape_(shape), kernels_(placement.uses_kernels()), users_(static_cast<size_t>(pages)) {
   const auto options = at::TensorOptions(placement.activation()).device(placement.device);
-  const std::vector<int64_t> sizes = {shape.layers, slots, shape.heads, context_, shape.head_size};
+  const std::vector<int64_t> sizes = {shape.layers, pages, shape.heads, cpu::kBlock,
+                                      shape.head_size};
   // The generic path masks what is not written yet, so that must be finite there.
   keys_ = kernels_ ? at::empty(sizes, options) : at::zeros(sizes, options);
   values_ = kernels_ ? at::empty(sizes, options) : at::zeros(sizes, options);
+  for (int64_t page = pages; page-- > 0;) free_.push_back(static_cast<int32_t>(page));
+}
+
+int64_t SelfCache::pages_for(int64_t tokens) { return round_up(tokens) / cpu::kBlock; }
+
+int32_t SelfCache::take() {
+  if (free_.empty()) fail(ErrorCode::kNativeFailure, "The decoder's cache has no page left");
+  const int32_t page = free_.back();
+  free_.pop_back();
+  users_[static_cast<size_t>(page)] = 1;
+  return page;
+}
+
+void SelfCache::prepare(CachePages& pages, int64_t position, int64_t length) {
+  for (auto i = static_cast<size_t>(position / cpu::kBlock); i < pages.size(); ++i) {
+    const int32_t shared = pages[i];
+    if (users_[static_cast<size_t>(shared)] == 1) continue;
+    pages[i] = take();
+    --users_[static_cast<size_t>(shared)];
+    for (at::Tensor* cache : {&keys_, &values_}) {
+      cache->select(1, pages[i]).copy_(cache->select(1, shared));
+    }
+  }
+  while (static_cast<int64_t>(pages.size()) < pages_for(length)) pages.push_back(take());
+}
+
+CachePages SelfCache::share(const CachePages& pages) {
+  for (const int32_t page : pages) ++users_[static_cast<size_t>(page)];
+  return pages;
+}
+
+void SelfCache::release(CachePages& pages) {
+  for (const int32_t page : pages) {
+    if (--users_[static_cast<size_t>(page)] == 0) free_.push_back(page);
+  }
+  pages.clear();
 }
 
 at::Tensor SelfCache::attend(int64_t layer, const at::Tensor& query, const at::Tensor& key,
@@ -59,22 +97,22 @@ at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query, con
                                      const at::Tensor& value, std::span<const CachePosition> rows) {
   const int64_t width = shape_.width();
   const int64_t head = shape_.head_size;
-  const int64_t per_head = context_ * head;
-  const int64_t offset = layer * slots_ * shape_.heads * per_head;
+  const int64_t per_head = cpu::kBlock * head;
+  const int64_t per_page = shape_.heads * per_head;
+  const int64_t offset = layer * static_cast<int64_t>(users_.size()) * per_page;
   float* keys = keys_.data_ptr<float>() + offset;
   float* values = values_.data_ptr<float>() + offset;
-  const auto cache_of = [&](size_t row, int64_t h) {
-    return (rows[row].slot * shape_.heads + h) * per_head;
-  };
   for (size_t row = 0; row < rows.size(); ++row) {
-    const int64_t position = rows[row].position;
+    const auto& [pages, position] = rows[row];
+    const int64_t page = (*pages)[static_cast<size_t>(position / cpu::kBlock)];
+    const int64_t within = position % cpu::kBlock;
     const float* k = key.const_data_ptr<float>() + static_cast<int64_t>(row) * key.stride(0);
     const float* v = value.const_data_ptr<float>() + static_cast<int64_t>(row) * value.stride(0);
     for (int64_t h = 0; h < shape_.heads; ++h) {
-      float* block = keys + cache_of(row, h) + position / cpu::kBlock * cpu::kBlock * head +
-                     position % cpu::kBlock;
+      const int64_t at = page * per_page + h * per_head;
+      float* block = keys + at + within;
       for (int64_t d = 0; d < head; ++d) block[d * cpu::kBlock] = k[h * head + d];
-      std::memcpy(values + cache_of(row, h) + position * head, v + h * head,
+      std::memcpy(values + at + within * head, v + h * head,
                   static_cast<size_t>(head) * sizeof(float));
     }
   }
@@ -91,8 +129,10 @@ at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query, con
           .query = query.const_data_ptr<float>() + static_cast<int64_t>(row) * query.stride(0) +
                    h * head,
           .query_stride = 0,
-          .key = keys + cache_of(row, h),
-          .value = values + cache_of(row, h),
+          .key = keys + h * per_head,
+          .value = values + h * per_head,
+          .block_stride = per_page,
+          .pages = rows[row].pages->data(),
           .storage = cpu::Storage::kFloat32,
           .out = to + static_cast<int64_t>(row) * width + h * head,
           .out_stride = 0,
@@ -111,45 +151,55 @@ at::Tensor SelfCache::attend_generic(int64_t layer, const at::Tensor& query, con
                                      const at::Tensor& value, std::span<const CachePosition> rows) {
   const auto count = static_cast<int64_t>(rows.size());
   int64_t length = 0;
-  std::vector<int64_t> slots;
-  std::vector<int64_t> positions;
   bool prompt = count > 1;
-  for (const CachePosition& row : rows) {
-    slots.push_back(row.slot);
-    positions.push_back(row.position);
-    length = std::max(length, row.position + 1);
-    prompt = prompt && row.slot == rows[0].slot;
+  std::vector<int64_t> written;  // pages
+  std::vector<int64_t> within;
+  std::vector<int64_t> positions;
+  for (const auto& [pages, position] : rows) {
+    written.push_back((*pages)[static_cast<size_t>(position / cpu::kBlock)]);
+    within.push_back(position % cpu::kBlock);
+    positions.push_back(position);
+    length = std::max(length, position + 1);
+    prompt = prompt && pages == rows[0].pages;
+  }
+  // A prompt's pages are read once for all its rows.
+  std::vector<int64_t> read;
+  const int64_t depth = pages_for(length);
+  for (size_t row = 0; row < (prompt ? 1 : rows.size()); ++row) {
+    for (int64_t i = 0; i < depth; ++i) {
+      const CachePages& pages = *rows[row].pages;
+      // Behind a shorter sequence anything will do, it is masked.
+      read.push_back(pages[std::min(static_cast<size_t>(i), pages.size() - 1)]);
+    }
   }
   const at::Device device = keys_.device();
-  const at::Tensor slot = at::tensor(slots, at::kLong).to(device);
-  const at::Tensor position = at::tensor(positions, at::kLong).to(device);
-  at::Tensor keys = keys_.select(0, layer);
-  at::Tensor values = values_.select(0, layer);
+  const auto on_device = [&](const std::vector<int64_t>& values) {
+    return at::tensor(values, at::kLong).to(device);
+  };
+  const at::Tensor position = on_device(positions);
   const std::vector<int64_t> heads = {count, shape_.heads, shape_.head_size};
-  keys.index_put_({slot, std::nullopt, position}, key.reshape(heads));
-  values.index_put_({slot, std::nullopt, position}, value.reshape(heads));
-
+  const auto store_and_read = [&](const at::Tensor& cache, const at::Tensor& rows_of) {
+    const at::Tensor own = cache.select(0, layer);
+    own.index_put_({on_device(written), std::nullopt, on_device(within)}, rows_of.reshape(heads));
+    return own.index_select(0, on_device(read))
+        .view({-1, depth, shape_.heads, cpu::kBlock, shape_.head_size})
+        .transpose(1, 2)
+        .reshape({-1, shape_.heads, depth * cpu::kBlock, shape_.head_size})
+        .narrow(2, 0, length);
+  };
+  const at::Tensor keys = store_and_read(keys_, key);
+  const at::Tensor values = store_and_read(values_, value);
   const at::Tensor seen = at::arange(length, at::TensorOptions(at::kLong).device(device))
                               .unsqueeze(0)
                               .le(position.unsqueeze(1));  // [rows, length]
-  if (prompt) {  // one sequence: its cache is read once for all rows
+  if (prompt) {
     const at::Tensor out = at::scaled_dot_product_attention(
-        split_heads(query.reshape({count, shape_.width()}), shape_),
-        keys.narrow(0, slots[0], 1).narrow(2, 0, length),
-        values.narrow(0, slots[0], 1).narrow(2, 0, length), seen);
+        split_heads(query.reshape({count, shape_.width()}), shape_), keys, values, seen);
     return out.squeeze(0).transpose(0, 1).reshape({count, shape_.width()});
   }
-  const at::Tensor out = at::scaled_dot_product_attention(
-      query.reshape(heads).unsqueeze(2), keys.index_select(0, slot).narrow(2, 0, length),
-      values.index_select(0, slot).narrow(2, 0, length), seen.unsqueeze(1).unsqueeze(2));
+  const at::Tensor out = at::scaled_dot_product_attention(query.reshape(heads).unsqueeze(2), keys,
+                                                          values, seen.unsqueeze(1).unsqueeze(2));
   return out.reshape({count, shape_.width()});
-}
-
-void SelfCache::copy(int64_t from, int64_t to, int64_t length) {
-  const int64_t used = kernels_ ? round_up(length) : length;  // a block of keys is whole
-  for (at::Tensor* cache : {&keys_, &values_}) {
-    cache->select(1, to).narrow(2, 0, used).copy_(cache->select(1, from).narrow(2, 0, used));
-  }
 }
 
 CrossCache::CrossCache(const AttentionShape& shape, int64_t context, const Placement& placement)
@@ -206,6 +256,8 @@ at::Tensor CrossCache::attend(int64_t layer, const at::Tensor& query) const {
           .query_stride = query.stride(0),
           .key = keys.select(0, h).const_data_ptr(),
           .value = values.select(0, h).const_data_ptr(),
+          .block_stride = head * cpu::kBlock,
+          .pages = nullptr,
           .storage =
               keys.scalar_type() == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16,
           .out = out.data_ptr<float>() + h * head,
@@ -219,6 +271,20 @@ at::Tensor CrossCache::attend(int64_t layer, const at::Tensor& query) const {
     }
   });
   return out;
+}
+
+at::Tensor CrossCache::probabilities(int64_t layer, int64_t head, const at::Tensor& query,
+                                     int64_t context) const {
+  at::Tensor keys = keys_.select(0, layer).select(0, head);
+  if (kernels_) {  // blocks of [head, kBlock]
+    keys = keys.view({-1, shape_.head_size, cpu::kBlock})
+               .transpose(1, 2)
+               .reshape({-1, shape_.head_size});
+  }
+  const at::Tensor own = query.narrow(1, head * shape_.head_size, shape_.head_size);
+  return at::softmax(at::matmul(own.to(at::kFloat), keys.narrow(0, 0, context).to(at::kFloat).t())
+                         .mul_(scale_of(shape_)),
+                     1);
 }
 
 }  // namespace voxpod

@@ -22,6 +22,11 @@ struct DecodeRequest {
   int64_t max_tokens = 224;
   double temperature = 0;  ///< 0 takes the most probable token
   int64_t best_of = 1;     ///< rows sampled where the temperature is above 0
+  int64_t beam_size = 0;   ///< beams at temperature 0, or 0 for greedy decoding
+  double patience = 1;     ///< the search ends after round(beam_size * patience) texts
+  std::optional<double> length_penalty;  ///< exponent; nothing: mean log-probability a token
+  double repetition_penalty = 1;         ///< of tokens since sample_begin; 1: off
+  int64_t no_repeat_ngram = 0;           ///< runs of so many tokens come once; 0: off
   uint64_t seed = 0;
   std::vector<int64_t> suppress;        ///< never sampled
   std::vector<int64_t> suppress_first;  ///< not sampled first
@@ -29,7 +34,9 @@ struct DecodeRequest {
   int64_t no_speech = -1;  ///< -1 where the vocabulary has none
   std::optional<TimestampRules> timestamps;
 
-  int64_t rows() const { return temperature > 0 ? best_of : 1; }
+  bool beam_search() const { return temperature == 0 && beam_size > 0; }
+  /// Rows decoded at once, at most.
+  int64_t rows() const { return temperature > 0 ? best_of : beam_size > 0 ? beam_size : 1; }
 };
 
 struct DecodeResult {
@@ -38,7 +45,21 @@ struct DecodeResult {
   double no_speech_probability = 0;
 };
 
+/// Text whose times in a window are wanted.
+struct AlignRequest {
+  std::vector<int64_t> head;  ///< what stands before the text, no-timestamps last
+  std::vector<int64_t> text;
+  int64_t end_of_text = 0;
+  int64_t frames = kWindowFrames;  ///< of the window that hold audio
+};
+
+struct Alignment {
+  std::vector<int64_t> starts;       ///< of each text token and the end of the last, in 20 ms
+  std::vector<float> probabilities;  ///< of each text token among all of text
+};
+
 /// Throws kInvalidArgument where a token is outside the vocabulary or a number out of range.
 void validate(const DecodeRequest& request, const Geometry& geometry);
+void validate(const AlignRequest& request, const Geometry& geometry);
 
 }  // namespace voxpod::whisper

@@ -46,8 +46,8 @@ std::shared_ptr<const CrossCache> Decoder::read_audio(const at::Tensor& encoded)
   return cache;
 }
 
-SelfCache Decoder::make_cache(int64_t slots) const {
-  return SelfCache(shape_, slots, text_context_, placement_);
+SelfCache Decoder::make_cache(int64_t sequences) const {
+  return SelfCache(shape_, sequences * SelfCache::pages_for(text_context_), placement_);
 }
 
 at::Tensor Decoder::embed(std::span<const Row> rows) const {
@@ -76,8 +76,8 @@ at::Tensor Decoder::cross_attention(int64_t layer, const at::Tensor& query,
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-at::Tensor Decoder::forward(std::span<const Row> rows, RowKind kind, SelfCache& cache,
-                            const std::vector<int64_t>& wanted) const {
+at::Tensor Decoder::hidden(std::span<const Row> rows, RowKind kind, SelfCache& cache,
+                           const QueryObserver& observer) const {
   std::vector<CachePosition> positions;
   positions.reserve(rows.size());
   for (const Row& row : rows) positions.push_back(row.at);
@@ -90,14 +90,26 @@ at::Tensor Decoder::forward(std::span<const Row> rows, RowKind kind, SelfCache& 
         layer.query_key_value.forward(layer.self_norm.forward(x, dtype), kind).chunk(3, 1);
     layer.self_out.add_to(x, cache.attend(index, qkv[0], qkv[1], qkv[2], positions), kind);
     const at::Tensor query = layer.query.forward(layer.cross_norm.forward(x, dtype), kind);
+    if (observer) observer(index, query);
     layer.cross_out.add_to(x, cross_attention(index, query, rows), kind);
     layer.mlp_out.add_to(
         x, layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), kind, Activation::kGelu), kind);
   }
+  return x;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden, RowKind kind) const {
+  return tokens_.forward(norm_.forward(hidden, placement_.activation()), kind)
+      .to(at::kCPU, at::kFloat);
+}
+
+at::Tensor Decoder::forward(std::span<const Row> rows, RowKind kind, SelfCache& cache,
+                            const std::vector<int64_t>& wanted) const {
+  at::Tensor x = hidden(rows, kind, cache);
   if (static_cast<int64_t>(wanted.size()) != x.size(0)) {
     x = x.index_select(0, at::tensor(wanted, at::kLong).to(placement_.device));
   }
-  return tokens_.forward(norm_.forward(x, dtype), RowKind::kStep).to(at::kCPU, at::kFloat);
+  return logits(x, RowKind::kStep);
 }
 
 }  // namespace voxpod::whisper

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -24,12 +25,21 @@ class Decoder {
 
   /// Keys and values of all layers for one window, from the encoder's output.
   std::shared_ptr<const CrossCache> read_audio(const at::Tensor& encoded) const;
-  SelfCache make_cache(int64_t slots) const;
+  /// Room for `sequences` as long as the text context.
+  SelfCache make_cache(int64_t sequences) const;
 
   /// Runs the rows and returns the logits of those at `wanted`: [wanted, vocabulary] float32 on the
   /// CPU. The rows are one token each of several sequences, or the prompt of one, in order.
   at::Tensor forward(std::span<const Row> rows, RowKind kind, SelfCache& cache,
                      const std::vector<int64_t>& wanted) const;
+
+  /// Told the queries [rows, width] that a layer puts to the audio.
+  using QueryObserver = std::function<void(int64_t layer, const at::Tensor& query)>;
+  /// The rows' last hidden states [rows, width].
+  at::Tensor hidden(std::span<const Row> rows, RowKind kind, SelfCache& cache,
+                    const QueryObserver& observer = nullptr) const;
+  /// [rows, vocabulary] float32 on the CPU of hidden states [rows, width].
+  at::Tensor logits(const at::Tensor& hidden, RowKind kind) const;
 
  private:
   struct Layer {

@@ -84,6 +84,37 @@ Geometry from_tensors(const Checkpoint& checkpoint) {
   return out;
 }
 
+/// `alignment_heads` of generation_config.json, or of config.json where CTranslate2's converter
+/// puts it: pairs of layer and head. Those the decoder does not have are left out: distilled models
+/// carry their teacher's.
+std::vector<std::pair<int64_t, int64_t>> alignment_heads(const std::filesystem::path& folder,
+                                                         const Geometry& geometry) {
+  std::vector<std::pair<int64_t, int64_t>> heads;
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    const auto path = folder / name;
+    if (!std::filesystem::exists(path)) continue;
+    const MappedFile file(path);
+    const Json config = Json::parse(file.text(), path.string());
+    const Json* list = config.find("alignment_heads");
+    if (!list || !list->array()) continue;
+    for (const Json& pair : *list->array()) {
+      int64_t layer = 0;
+      int64_t head = 0;
+      if (pair.array() && pair.array()->size() == 2 && (*pair.array())[0].to_integer(layer) &&
+          (*pair.array())[1].to_integer(head) && layer < geometry.decoder_layers &&
+          head < geometry.decoder_heads) {
+        heads.emplace_back(layer, head);
+      }
+    }
+    if (!heads.empty()) return heads;
+  }
+  // As openai-whisper does for models it knows no heads of: all of the upper half of the layers.
+  for (int64_t layer = geometry.decoder_layers / 2; layer < geometry.decoder_layers; ++layer) {
+    for (int64_t head = 0; head < geometry.decoder_heads; ++head) heads.emplace_back(layer, head);
+  }
+  return heads;
+}
+
 void check(const Geometry& g, const std::string& where) {
   for (const int64_t heads : {g.encoder_heads, g.decoder_heads}) {
     if (heads < 1 || g.width % heads != 0 || g.width / heads % cpu::kBlock != 0) {
@@ -128,6 +159,7 @@ Source open(const std::filesystem::path& folder) {
     source.checkpoint = strip_prefix(std::move(source.checkpoint));
   }
   check(source.geometry, folder.string());
+  source.geometry.alignment_heads = alignment_heads(folder, source.geometry);
   return source;
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 
@@ -22,6 +24,8 @@ struct Geometry {
   int64_t encoder_inner = 0;  ///< width of the feed-forward layers
   int64_t decoder_inner = 0;
   int64_t vocabulary = 0;
+  /// Layer and head of the decoder's cross-attention heads that follow what is spoken.
+  std::vector<std::pair<int64_t, int64_t>> alignment_heads = {};
 };
 
 /// A Whisper model's tensors under the names of the Hugging Face layout, without "model.", and its

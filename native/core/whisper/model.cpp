@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <thread>
+#include <utility>
 
 #include "signal/log_mel.h"
+#include "whisper/alignment.h"
 #include "whisper/sampling.h"
 
 namespace voxpod::whisper {
@@ -34,8 +36,8 @@ Model::Model(const std::filesystem::path& folder, const ModelOptions& options,
   encoder_ = std::make_unique<Encoder>(weights, geometry_);
   decoder_ = std::make_unique<Decoder>(weights, geometry_);
   weight_bytes_ = weights.placed_bytes();
-  cache_ = std::make_unique<SelfCache>(decoder_->make_cache(options.max_batch));
-  for (int64_t slot = options.max_batch; slot-- > 0;) free_slots_.push_back(slot);
+  rows_ = free_rows_ = options.max_batch;
+  cache_ = std::make_unique<SelfCache>(decoder_->make_cache(rows_));
   const int threads = options.threads > 0
                           ? options.threads
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -56,9 +58,9 @@ void Model::stop() {
     if (!thread_) return;  // loading failed
     thread_->stop();
     // The thread is gone: what it was decoding ends here.
-    for (auto& decoding : waiting_) active_.push_back(std::move(decoding));
-    for (auto& decoding : active_) {
-      decoding->done(Error(ErrorCode::kDisposed, "The model was disposed"));
+    for (auto& call : waiting_) active_.push_back(std::move(call));
+    for (auto& call : active_) {
+      call->done(Error(ErrorCode::kDisposed, "The model was disposed"));
     }
     waiting_.clear();
     active_.clear();
@@ -128,7 +130,10 @@ void Model::detect_language(Window window, int64_t start_of_transcript,
       guard(cancellation), std::make_shared<Done<std::vector<float>>>(std::move(done)),
       [this, window = std::move(window), start_of_transcript, languages = std::move(languages)] {
         SelfCache cache = decoder_->make_cache(1);
-        const Row row = {.token = start_of_transcript, .at = {}, .audio = window.get()};
+        CachePages pages;
+        cache.prepare(pages, 0, 1);
+        const Row row = {
+            .token = start_of_transcript, .at = {.pages = &pages}, .audio = window.get()};
         const at::Tensor logits = decoder_->forward({&row, 1}, RowKind::kPrompt, cache, {0});
         const auto values = row_of(logits, 0);
         double top = -INFINITY;
@@ -146,6 +151,21 @@ void Model::detect_language(Window window, int64_t start_of_transcript,
       });
 }
 
+void Model::align(Window window, AlignRequest request, const CancellationPtr& cancellation,
+                  Done<Alignment> done) {
+  try {
+    validate(request, geometry_);
+  } catch (...) {
+    done(current_error());
+    return;
+  }
+  const auto guarded = guard(cancellation);
+  post<Alignment>(guarded, std::make_shared<Done<Alignment>>(std::move(done)),
+                  [this, guarded, window = std::move(window), request = std::move(request)] {
+                    return align_text(*decoder_, geometry_, *window, request, *guarded);
+                  });
+}
+
 void Model::decode(Window window, DecodeRequest request, const CancellationPtr& cancellation,
                    Done<DecodeResult> done) {
   try {
@@ -154,15 +174,14 @@ void Model::decode(Window window, DecodeRequest request, const CancellationPtr& 
     done(current_error());
     return;
   }
-  auto decoding = std::make_shared<std::unique_ptr<Decoding>>(std::make_unique<Decoding>());
-  **decoding = {.window = std::move(window),
-                .request = std::move(request),
-                .cancellation = guard(cancellation),
-                .done = std::move(done),
-                .sequences = {}};
+  auto call = std::make_shared<std::unique_ptr<Call>>(
+      new Call{.window = std::move(window),
+               .decoding = Decoding(std::move(request), geometry_.text_context),
+               .cancellation = guard(cancellation),
+               .done = std::move(done)});
   thread_->post({
-      .run = [this, decoding] { waiting_.push_back(std::move(*decoding)); },
-      .refuse = [decoding](const Error& error) { (*decoding)->done(error); },
+      .run = [this, call] { waiting_.push_back(std::move(*call)); },
+      .refuse = [call](const Error& error) { (*call)->done(error); },
   });
 }
 
@@ -174,9 +193,9 @@ bool Model::step() {
   } catch (...) {
     // A failed step says nothing about which sequence it was: all of them end.
     const Error error = current_error();
-    for (auto& decoding : active_) {
-      release(*decoding);
-      decoding->done(error);
+    for (auto& call : active_) {
+      release(*call);
+      call->done(error);
     }
     active_.clear();
   }
@@ -185,147 +204,113 @@ bool Model::step() {
 
 /// Ends decodings that are complete or cancelled.
 void Model::retire() {
-  const auto over = [this](const std::unique_ptr<Decoding>& decoding) {
+  const auto over = [this](const std::unique_ptr<Call>& call) {
     try {
-      decoding->cancellation->check();
+      call->cancellation->check();
     } catch (const Error& error) {
-      release(*decoding);
-      decoding->done(error);
+      release(*call);
+      call->done(error);
       return true;
     }
-    const auto& sequences = decoding->sequences;
-    if (sequences.empty() || !std::all_of(sequences.begin(), sequences.end(),
-                                          [](const Sequence& s) { return s.finished; })) {
-      return false;
-    }
-    DecodeResult found = result(*decoding);
-    release(*decoding);
-    decoding->done(std::move(found));
+    if (call->decoding.live() > 0) return false;
+    release(*call);
+    call->done(call->decoding.result());
     return true;
   };
   std::erase_if(active_, over);
   std::erase_if(waiting_, over);
 }
 
-void Model::release(Decoding& decoding) {
-  for (const Sequence& sequence : decoding.sequences) free_slots_.push_back(sequence.slot);
-  decoding.sequences.clear();
+void Model::release(Call& call) {
+  for (CachePages& pages : call.pages) cache_->release(pages);
+  call.pages.clear();
+  free_rows_ += std::exchange(call.rows, 0);
 }
 
-/// Takes in those that wait, in order, while there are slots.
+/// Takes in those that wait, in order, while there is room.
 void Model::admit() {
   while (!waiting_.empty()) {
-    const int64_t rows = waiting_.front()->request.rows();
-    if (rows > cache_->slots() && active_.empty()) {  // more samples than the batch was made for
+    const int64_t rows = waiting_.front()->decoding.request().rows();
+    if (rows > rows_ && active_.empty()) {  // more than the batch was made for
       cache_ = std::make_unique<SelfCache>(decoder_->make_cache(rows));
-      free_slots_.clear();
-      for (int64_t slot = rows; slot-- > 0;) free_slots_.push_back(slot);
+      rows_ = free_rows_ = rows;
     }
-    if (rows > static_cast<int64_t>(free_slots_.size())) return;
-    std::unique_ptr<Decoding> decoding = std::move(waiting_.front());
+    if (rows > free_rows_) return;
+    std::unique_ptr<Call> call = std::move(waiting_.front());
     waiting_.pop_front();
+    call->rows = rows;
+    free_rows_ -= rows;
     try {
-      decoding->cancellation->check();
-      prefill(*decoding);
-      active_.push_back(std::move(decoding));
+      call->cancellation->check();
+      prefill(*call);
+      active_.push_back(std::move(call));
     } catch (...) {
       const Error error = current_error();
-      release(*decoding);
-      decoding->done(error);
+      release(*call);
+      call->done(error);
     }
   }
 }
 
-/// Runs the prompt and samples the first token of each sequence.
-void Model::prefill(Decoding& decoding) {
-  const DecodeRequest& request = decoding.request;
-  for (int64_t i = 0; i < request.rows(); ++i) {
-    decoding.sequences.push_back({.slot = free_slots_.back(), .tokens = request.prompt});
-    free_slots_.pop_back();
-  }
-  const int64_t slot = decoding.sequences[0].slot;
-  const auto length = static_cast<int64_t>(request.prompt.size());
+/// Runs the prompt and takes the first step.
+void Model::prefill(Call& call) {
+  Decoding& decoding = call.decoding;
+  const DecodeRequest& request = decoding.request();
+  const int64_t length = decoding.length();
+  CachePages& pages = call.pages.emplace_back();
+  cache_->prepare(pages, 0, length);
   std::vector<Row> rows;
   for (int64_t i = 0; i < length; ++i) {
     rows.push_back({.token = request.prompt[static_cast<size_t>(i)],
-                    .at = {.slot = slot, .position = i},
-                    .audio = decoding.window.get()});
+                    .at = {.pages = &pages, .position = i},
+                    .audio = call.window.get()});
   }
   const at::Tensor logits =
       decoder_->forward(rows, RowKind::kPrompt, *cache_, {request.start_of_transcript, length - 1});
   if (request.no_speech >= 0) {
-    decoding.no_speech = probability(row_of(logits, 0), request.no_speech);
+    decoding.set_no_speech_probability(probability(row_of(logits, 0), request.no_speech));
   }
-  for (size_t i = 0; i < decoding.sequences.size(); ++i) {
-    Sequence& sequence = decoding.sequences[i];
-    if (i > 0) cache_->copy(slot, sequence.slot, length);
-    const at::Tensor own = logits.select(0, 1).clone();
-    extend(decoding, sequence, {own.data_ptr<float>(), static_cast<size_t>(own.numel())});
-  }
+  decoding.consider(0, row_of(logits, 1));
+  commit(call);
 }
 
-/// One token for every unfinished sequence.
+/// One token for every live row.
 void Model::advance() {
   std::vector<Row> rows;
   std::vector<int64_t> wanted;
-  std::vector<std::pair<Decoding*, Sequence*>> live;
-  for (auto& decoding : active_) {
-    for (Sequence& sequence : decoding->sequences) {
-      if (sequence.finished) continue;
+  std::vector<std::pair<Decoding*, size_t>> live;
+  for (auto& call : active_) {
+    const int64_t position = call->decoding.length() - 1;
+    for (size_t i = 0; i < call->decoding.live(); ++i) {
+      cache_->prepare(call->pages[i], position, position + 1);
       wanted.push_back(static_cast<int64_t>(rows.size()));
-      rows.push_back({.token = sequence.tokens.back(),
-                      .at = {.slot = sequence.slot,
-                             .position = static_cast<int64_t>(sequence.tokens.size()) - 1},
-                      .audio = decoding->window.get()});
-      live.emplace_back(decoding.get(), &sequence);
+      rows.push_back({.token = call->decoding.last_token(i),
+                      .at = {.pages = &call->pages[i], .position = position},
+                      .audio = call->window.get()});
+      live.emplace_back(&call->decoding, i);
     }
   }
   if (rows.empty()) return;
   const at::Tensor logits = decoder_->forward(rows, RowKind::kStep, *cache_, wanted);
   at::parallel_for(0, static_cast<int64_t>(live.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      auto& [decoding, sequence] = live[static_cast<size_t>(i)];
-      extend(*decoding, *sequence, row_of(logits, i));
+      const auto& [decoding, row] = live[static_cast<size_t>(i)];
+      decoding->consider(row, row_of(logits, i));
     }
   });
+  for (auto& call : active_) {
+    if (call->decoding.live() > 0) commit(*call);
+  }
 }
 
-void Model::extend(Decoding& decoding, Sequence& sequence, std::span<float> logits) {
-  const DecodeRequest& request = decoding.request;
-  const auto sampled =
-      std::span<const int64_t>(sequence.tokens).subspan(static_cast<size_t>(request.sample_begin));
-  const auto drawn =
-      static_cast<int64_t>(sequence.tokens.size()) - static_cast<int64_t>(request.prompt.size());
-  apply_rules(logits, request, sampled);
-  const Sample next = sample(logits, request, &sequence - decoding.sequences.data(), drawn);
-  sequence.log_probability += next.log_probability;
-  if (next.token == request.end_of_text) {
-    sequence.finished = true;
-    return;
+/// Takes a decoding's step and gives every live row the pages of the one it grew out of.
+void Model::commit(Call& call) {
+  std::vector<CachePages> pages;
+  for (const size_t parent : call.decoding.advance()) {
+    pages.push_back(cache_->share(call.pages[parent]));
   }
-  sequence.tokens.push_back(next.token);
-  sequence.finished = drawn + 1 >= request.max_tokens ||
-                      static_cast<int64_t>(sequence.tokens.size()) > geometry_.text_context;
-}
-
-/// The sequence with the best log-probability a token, as openai-whisper's MaximumLikelihoodRanker.
-DecodeResult Model::result(const Decoding& decoding) const {
-  const auto begin = static_cast<size_t>(decoding.request.sample_begin);
-  const Sequence* best = nullptr;
-  double best_score = -INFINITY;
-  for (const Sequence& sequence : decoding.sequences) {
-    const size_t length = std::max<size_t>(1, sequence.tokens.size() - begin);
-    const double score = sequence.log_probability / static_cast<double>(length);
-    if (!best || score > best_score) {
-      best = &sequence;
-      best_score = score;
-    }
-  }
-  DecodeResult out;
-  out.tokens.assign(best->tokens.begin() + static_cast<int64_t>(begin), best->tokens.end());
-  out.average_log_probability = best->log_probability / static_cast<double>(out.tokens.size() + 1);
-  out.no_speech_probability = decoding.no_speech;
-  return out;
+  for (CachePages& before : call.pages) cache_->release(before);
+  call.pages = std::move(pages);
 }
 
 }  // namespace voxpod::whisper

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "engine/inference_thread.h"
-#include "whisper/decode_request.h"
 #include "whisper/decoder.h"
+#include "whisper/decoding.h"
 #include "whisper/encoder.h"
 
 namespace voxpod::whisper {
@@ -18,7 +18,7 @@ struct ModelOptions {
   std::string device = "cpu";
   std::string dtype = "auto";
   int threads = 0;          ///< of the CPU engine; 0: one for each core
-  int64_t max_batch = 8;    ///< sequences decoded at once
+  int64_t max_batch = 8;    ///< rows decoded at once: windows, their samples and beams
   size_t max_queue = 256;   ///< calls that may wait
   bool cpu_kernels = true;  ///< off, ATen's operators alone (for tests of that path)
 };
@@ -50,23 +50,22 @@ class Model {
   void decode(Window window, DecodeRequest request, const CancellationPtr& cancellation,
               Done<DecodeResult> done);
 
+  /// When the tokens of a window were spoken: by the cross-attention of the alignment heads in one
+  /// pass over the text, as openai-whisper, whisper/timing.py, find_alignment.
+  void align(Window window, AlignRequest request, const CancellationPtr& cancellation,
+             Done<Alignment> done);
+
   /// Ends every call with kDisposed and joins the thread. May be called from several threads.
   void stop();
 
  private:
-  struct Sequence {
-    int64_t slot = 0;
-    std::vector<int64_t> tokens;  ///< with the prompt
-    double log_probability = 0;
-    bool finished = false;
-  };
-  struct Decoding {
+  struct Call {
     Window window;
-    DecodeRequest request;
+    Decoding decoding;
     CancellationPtr cancellation;
     Done<DecodeResult> done;
-    std::vector<Sequence> sequences;
-    double no_speech = 0;
+    std::vector<CachePages> pages = {};  ///< of the live rows
+    int64_t rows = 0;                    ///< taken of the batch
   };
 
   CancellationPtr guard(const CancellationPtr& caller) const;
@@ -79,12 +78,11 @@ class Model {
   // On the inference thread:
   bool step();
   void admit();
-  void prefill(Decoding& decoding);
+  void prefill(Call& call);
   void advance();
-  void extend(Decoding& decoding, Sequence& sequence, std::span<float> logits);
+  void commit(Call& call);
   void retire();
-  void release(Decoding& decoding);
-  DecodeResult result(const Decoding& decoding) const;
+  void release(Call& call);
 
   Geometry geometry_;
   Placement placement_;
@@ -92,9 +90,10 @@ class Model {
   std::unique_ptr<const Encoder> encoder_;
   std::unique_ptr<const Decoder> decoder_;
   std::unique_ptr<SelfCache> cache_;
-  std::vector<int64_t> free_slots_;
-  std::deque<std::unique_ptr<Decoding>> waiting_;
-  std::vector<std::unique_ptr<Decoding>> active_;
+  int64_t rows_ = 0;       ///< that the cache has room for
+  int64_t free_rows_ = 0;  ///< of them
+  std::deque<std::unique_ptr<Call>> waiting_;
+  std::vector<std::unique_ptr<Call>> active_;
   CancellationPtr stopped_ = std::make_shared<Cancellation>();
   std::once_flag stop_once_;
   std::unique_ptr<InferenceThread> thread_;

@@ -52,6 +52,29 @@ void apply_timestamp_rules(std::span<float> logits, const DecodeRequest& request
   if (stamps > (best < 0 ? kMasked : text[best])) mask(logits, 0, rules.begin);
 }
 
+/// Each token once, however often it came (Keskar et al. 2019, "CTRL", section 4.1).
+void penalise_repetition(std::span<float> logits, double penalty,
+                         std::span<const int64_t> sampled) {
+  thread_local std::vector<int64_t> tokens;
+  tokens.assign(sampled.begin(), sampled.end());
+  std::sort(tokens.begin(), tokens.end());
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+  for (const int64_t token : tokens) {
+    float& logit = logits[static_cast<size_t>(token)];
+    logit = static_cast<float>(logit < 0 ? logit * penalty : logit / penalty);
+  }
+}
+
+/// Masks what would end a run of `size` tokens that was there before.
+void forbid_repeated(std::span<float> logits, size_t size, std::span<const int64_t> sampled) {
+  if (sampled.size() < size) return;
+  const auto last = sampled.last(size - 1);
+  for (size_t i = 0; i + size <= sampled.size(); ++i) {
+    if (!std::equal(last.begin(), last.end(), sampled.begin() + static_cast<int64_t>(i))) continue;
+    logits[static_cast<size_t>(sampled[i + size - 1])] = kMasked;
+  }
+}
+
 /// A number in [0, 1) that depends on its arguments alone: splitmix64's finaliser (Steele, Lea and
 /// Flood 2014, "Fast splittable pseudorandom number generators") over each in turn.
 double uniform(uint64_t seed, int64_t row, int64_t step) {
@@ -85,6 +108,12 @@ int64_t draw(std::span<const float> logits, const DecodeRequest& request, int64_
 
 void apply_rules(std::span<float> logits, const DecodeRequest& request,
                  std::span<const int64_t> sampled) {
+  if (request.repetition_penalty != 1) {
+    penalise_repetition(logits, request.repetition_penalty, sampled);
+  }
+  if (request.no_repeat_ngram > 0) {
+    forbid_repeated(logits, static_cast<size_t>(request.no_repeat_ngram), sampled);
+  }
   if (sampled.empty()) {
     for (const int64_t token : request.suppress_first) mask(logits, token, token + 1);
   }
@@ -101,6 +130,34 @@ Sample sample(std::span<const float> logits, const DecodeRequest& request, int64
   if (best < 0) return {request.end_of_text, 0};
   const int64_t token = request.temperature > 0 ? draw(logits, request, best, row, step) : best;
   return {token, logits[static_cast<size_t>(token)] - kernels.log_sum_exp(logits.data(), size)};
+}
+
+void most_probable(std::span<const float> logits, int64_t count, std::vector<Sample>& out) {
+  // A vocabulary is read in parts: one whose greatest is too small is passed over by a fast kernel.
+  constexpr int64_t kPart = 512;
+  const auto size = static_cast<int64_t>(logits.size());
+  const auto& kernels = cpu::kernels();
+  out.clear();
+  float least = kMasked;
+  for (int64_t begin = 0; begin < size; begin += kPart) {
+    const int64_t end = std::min(size, begin + kPart);
+    const int64_t best = kernels.max_index(logits.data() + begin, end - begin);
+    if (best < 0 || !(logits[static_cast<size_t>(begin + best)] > least)) continue;
+    for (int64_t token = begin + best; token < end; ++token) {
+      const float logit = logits[static_cast<size_t>(token)];
+      if (!(logit > least)) continue;
+      if (static_cast<int64_t>(out.size()) == count) out.pop_back();
+      const auto place = std::find_if(out.begin(), out.end(), [&](const Sample& other) {
+        return other.log_probability < logit;
+      });
+      out.insert(place, {token, logit});
+      if (static_cast<int64_t>(out.size()) == count) {
+        least = static_cast<float>(out.back().log_probability);
+      }
+    }
+  }
+  const float total = kernels.log_sum_exp(logits.data(), size);
+  for (Sample& sample : out) sample.log_probability -= total;
 }
 
 double probability(std::span<const float> logits, int64_t token) {

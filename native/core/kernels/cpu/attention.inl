@@ -5,12 +5,18 @@
 
 namespace {
 
+/// Where a sequence's block starts, in numbers from the first block in memory.
+inline int64_t block_offset(const voxpod::cpu::AttentionArgs& args, int64_t block) {
+  return (args.pages ? args.pages[block] : block) * args.block_stride;
+}
+
 template <typename Stored, int Rows>
 void scores_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t padded) {
   using voxpod::cpu::kBlock;
-  const auto* key = static_cast<const typename Stored::Type*>(args.key);
+  const auto* keys = static_cast<const typename Stored::Type*>(args.key);
   const float* query = args.query + row * args.query_stride;
-  for (int64_t t = 0; t < padded; t += kBlock, key += args.head * kBlock) {
+  for (int64_t t = 0; t < padded; t += kBlock) {
+    const auto* key = keys + block_offset(args, t / kBlock);
     Vec acc[Rows][kBlockVectors];
     for (auto& of_row : acc) {
       for (auto& a : of_row) a = set1(0);
@@ -53,16 +59,20 @@ void values_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t pa
   using voxpod::cpu::kBlock;
   const float* weights = args.scratch;
   for (int64_t d = 0; d < args.head; d += kBlock) {
-    const auto* value = static_cast<const typename Stored::Type*>(args.value) + d;
+    const auto* values = static_cast<const typename Stored::Type*>(args.value) + d;
     Vec acc[Rows][kBlockVectors];
     for (auto& of_row : acc) {
       for (auto& a : of_row) a = set1(0);
     }
-    for (int64_t t = 0; t < args.length; ++t, value += args.head) {
-      for (int v = 0; v < kBlockVectors; ++v) {
-        const Vec x = Stored::widen(value + v * kWidth);
-        for (int r = 0; r < Rows; ++r) {
-          acc[r][v] = fma(set1(weights[r * padded + t]), x, acc[r][v]);
+    for (int64_t block = 0; block < padded; block += kBlock) {
+      const auto* value = values + block_offset(args, block / kBlock);
+      const int64_t end = block + kBlock < args.length ? block + kBlock : args.length;
+      for (int64_t t = block; t < end; ++t, value += args.head) {
+        for (int v = 0; v < kBlockVectors; ++v) {
+          const Vec x = Stored::widen(value + v * kWidth);
+          for (int r = 0; r < Rows; ++r) {
+            acc[r][v] = fma(set1(weights[r * padded + t]), x, acc[r][v]);
+          }
         }
       }
     }
@@ -87,11 +97,27 @@ void attention_tile(const voxpod::cpu::AttentionArgs& args, int64_t row) {
   values_tile<Stored, Rows>(args, row, padded, sums);
 }
 
+/// Rows that are fewer than a tile, such as the beams of one window, are one smaller tile: keys and
+/// values are read once for all of them.
 template <typename Stored>
 void attention_rows(const voxpod::cpu::AttentionArgs& args) {
-  int64_t row = 0;
-  for (; row + kRowTile <= args.rows; row += kRowTile) attention_tile<Stored, kRowTile>(args, row);
-  for (; row < args.rows; ++row) attention_tile<Stored, 1>(args, row);
+  using Tile = void (*)(const voxpod::cpu::AttentionArgs&, int64_t);
+#if defined(__AVX512F__)
+  static constexpr Tile kTiles[] = {nullptr,
+                                    attention_tile<Stored, 1>,
+                                    attention_tile<Stored, 2>,
+                                    attention_tile<Stored, 3>,
+                                    attention_tile<Stored, 4>,
+                                    attention_tile<Stored, 5>,
+                                    attention_tile<Stored, 6>,
+                                    attention_tile<Stored, 7>,
+                                    attention_tile<Stored, 8>};
+#else
+  static constexpr Tile kTiles[] = {nullptr, attention_tile<Stored, 1>, attention_tile<Stored, 2>};
+#endif
+  for (int64_t row = 0; row < args.rows; row += kRowTile) {
+    kTiles[args.rows - row < kRowTile ? args.rows - row : kRowTile](args, row);
+  }
 }
 
 void attention(const voxpod::cpu::AttentionArgs& args) {

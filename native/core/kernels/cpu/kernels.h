@@ -37,14 +37,17 @@ struct LinearArgs {
   Epilogue epilogue;
 };
 
-/// One head's attention of `rows` queries over the same `length` cached keys and values.
+/// One head's attention of `rows` queries over the same `length` cached keys and values, which lie
+/// in blocks of kBlock positions: block i of the sequence is number pages[i] in memory.
 struct AttentionArgs {
   const float* query;  ///< rows of `head` floats, `query_stride` apart
   int64_t query_stride;
-  const void* key;    ///< [ceil(length / kBlock)][head][kBlock]
-  const void* value;  ///< [length, head]
-  Storage storage;    ///< of keys and values: kFloat32 or kBFloat16
-  float* out;         ///< rows of `head` floats, `out_stride` apart
+  const void* key;       ///< blocks of [head][kBlock], `block_stride` numbers apart
+  const void* value;     ///< blocks of [kBlock][head], `block_stride` numbers apart
+  int64_t block_stride;  ///< head * kBlock where blocks follow each other
+  const int32_t* pages;  ///< [ceil(length / kBlock)]; null for 0, 1, 2, ...
+  Storage storage;       ///< of keys and values: kFloat32 or kBFloat16
+  float* out;            ///< rows of `head` floats, `out_stride` apart
   int64_t out_stride;
   float* scratch;  ///< kMaxTile * (length rounded up to kBlock) floats
   int64_t rows;
