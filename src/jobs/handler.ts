@@ -11,6 +11,8 @@ export type JobKind = 'speech' | 'transcription';
 export function jobHandler(options: JobHandlerOptions): Handler {
   const transcribe = transcriptionHandler(options);
   return async (job, context): Promise<unknown> => {
+    // First of all: a job with credentials is told so, and not that a field is unknown.
+    await options.buckets?.forJob(job);
     if (kindOf(job.input) === 'transcription') return transcribe(job, context);
     parseSpeech(job.input);
     throw new JobError(
