@@ -96,8 +96,7 @@ function limitsOfOne(schema) {
   return [
     schema.enum?.map(json).join(', '),
     least !== undefined && most !== undefined ? `${least} to ${most}` : (least ?? most),
-    minLength === undefined ? undefined : `at least ${minLength} characters`,
-    maxLength === undefined ? undefined : `at most ${maxLength} characters`,
+    maxLength === undefined ? undefined : `${minLength ?? 0} to ${maxLength} characters`,
     pattern === undefined ? undefined : code(pattern),
   ]
     .filter(Boolean)

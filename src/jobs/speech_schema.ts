@@ -36,12 +36,16 @@ const name = (what: string) =>
     .max(100)
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, { error: `${what} must be a name, not a path or URL` });
 
+const SOMETHING = 'text must contain something to say: a letter or a digit';
+
 const fields = {
   text: z
     .string()
+    .min(1, { error: SOMETHING })
     .max(50_000)
-    .regex(/[\p{L}\p{N}]/u, { error: 'text must contain something to say: a letter or a digit' })
-    .describe('What to say. Long texts are spoken in chunks'),
+    // No pattern, which validators without Unicode's classes would read as something else.
+    .refine((text) => /[\p{L}\p{N}]/u.test(text), { error: SOMETHING })
+    .describe('What to say: with at least one letter or digit. Long texts are spoken in chunks'),
   model: name('model')
     .nullable()
     .default(null)

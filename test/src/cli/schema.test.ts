@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import * as schemas from '../../../src/jobs/schema.js';
+import type { JsonSchema } from '../../../src/jobs/schema.js';
+import { parseSpeech } from '../../../src/jobs/speech_schema.js';
+import { parseTranscription } from '../../../src/jobs/transcription_schema.js';
 
 const CLI = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
 
@@ -55,6 +59,31 @@ test("a kind's input or output, or either kind's", () => {
       [speech.properties, undefined],
     ],
   );
+});
+
+test('the JSON Schema takes and refuses what the worker does', () => {
+  const audio = 'https://example.com/talk.mp3';
+  const rows: [JsonSchema, object, boolean][] = [
+    [schemas.transcriptionInput, { audio }, true],
+    [schemas.transcriptionInput, { audio, audio_base64: null, best_of: null, seed: 7 }, true],
+    [schemas.transcriptionInput, { audio, transcription: 'plain text' }, true],
+    [schemas.transcriptionInput, { audio, langauge: 'en' }, false],
+    [schemas.transcriptionInput, { audio, temperature: 2 }, false],
+    [schemas.transcriptionInput, { audio, suppress_tokens: 'a' }, false],
+    [schemas.speechInput, { text: 'Hello', steps: 16, format: 'mp3', sample_rate: 48_000 }, true],
+    [schemas.speechInput, { text: '你好', steps: null }, true],
+    [schemas.speechInput, {}, false],
+    [schemas.speechInput, { text: '' }, false],
+    [schemas.speechInput, { text: 'Hello', speed: 0 }, false],
+    [schemas.speechInput, { text: 'Hello', sample_rate: 11_025 }, false],
+  ];
+  for (const [schema, input, right] of rows) {
+    const read = z.fromJSONSchema(schema).safeParse(input).success;
+    const parse = schema === schemas.speechInput ? parseSpeech : parseTranscription;
+    assert.equal(read, right, JSON.stringify(input));
+    if (right) parse(input);
+    else assert.throws(() => parse(input), { code: 'JOB_INVALID' });
+  }
 });
 
 test('wrong arguments are told apart from failures', () => {
