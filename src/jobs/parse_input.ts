@@ -18,5 +18,8 @@ export function parseInput<Schema extends z.ZodType>(
       ? issue.message
       : `${path}: ${issue.message}`;
   });
-  throw new JobError('JOB_INVALID', `The job's input is wrong: ${[...new Set(problems)].join('; ')}`);
+  throw new JobError(
+    'JOB_INVALID',
+    `The job's input is wrong: ${[...new Set(problems)].join('; ')}`,
+  );
 }
