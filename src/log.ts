@@ -76,7 +76,8 @@ const SECRET_NAME = /KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL/;
 const SECRET_PARAMETER =
   /([?&](?:x-amz-[a-z-]+|signature|sig|token|key|key-pair-id|access_token|api_key)=)[^&\s"'<>]+/gi;
 
-function redactor(env: NodeJS.ProcessEnv): (text: string) => string {
+/** Blacks out the values of secret variables, and what authorises in links, before text leaves. */
+export function redactor(env: NodeJS.ProcessEnv): (text: string) => string {
   // Short values ("1", "true") would black out harmless text.
   const secrets = Object.entries(env)
     .filter(([name]) => SECRET_NAME.test(name))

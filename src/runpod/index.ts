@@ -6,17 +6,23 @@
  *
  * Nothing native is loaded here.
  */
-import { ArgumentError, invalidArgument } from '../../lib/errors.js';
+import { ArgumentError, invalidArgument, VoxpodError } from '../../lib/errors.js';
 import { createLogger, type Logger } from '../log.js';
 import { packageVersion } from '../version.js';
 import { RunpodClient } from './client.js';
 import { readEnvironment } from './environment.js';
+import { reportUnhealthy, runChecks, UnhealthyError, type FitnessCheck } from './fitness.js';
 import { Heartbeat } from './heartbeat.js';
 import type { Handler, Overflow } from './job.js';
 import type { RetryPolicy } from './retry.js';
 import { WorkerLoop } from './worker.js';
 
 export type { Logger, LogLevel } from '../log.js';
+export { UnhealthyError, type FitnessCheck } from './fitness.js';
+export { isolatedHandler, type Isolated, type IsolatedOptions } from './isolated.js';
+export type { CreateHandler, IsolatedContext, IsolatedWork } from './isolated_module.js';
+export type { EngineLoad } from './isolated_protocol.js';
+export type { RestartPolicy } from './isolated_supervisor.js';
 export type { Handler, Job, JobContext, Overflow } from './job.js';
 export type { RetryPolicy } from './retry.js';
 export { runJob } from './run_job.js';
@@ -25,8 +31,10 @@ export interface WorkerOptions {
   handler: Handler;
   /** Jobs run at once; a function is asked before each take with the number that runs. Default 1. */
   concurrency?: number | ((running: number) => number);
-  /** Runs before the first job is taken: load models here. What it throws ends the worker. */
-  onStart?: () => void | Promise<void>;
+  /** Run in order before `onStart`. One that throws ends the worker, which tells the platform why. */
+  checks?: readonly FitnessCheck[];
+  /** Runs before the first job is taken: load models here. It counts as the last of the checks. */
+  onStart?: (signal: AbortSignal) => void | Promise<void>;
   /** Put the chunks of a stream into the job's result too. Default false. */
   aggregateStream?: boolean;
   /** Ask RunPod for a fresh worker after the first job, and end. Default false. */
@@ -42,7 +50,7 @@ export interface WorkerOptions {
   overflow?: Overflow;
   /** For results that the platform does not take. Default: ten minutes, waits of at most 20 s. */
   retry?: RetryPolicy;
-  /** Ends the worker as SIGTERM does. */
+  /** Ends the worker as SIGTERM does; with a VoxpodError as its reason the worker then rejects with it. */
   signal?: AbortSignal;
   /** End on SIGTERM and SIGINT. Default true. */
   handleSignals?: boolean;
@@ -54,7 +62,8 @@ export interface WorkerOptions {
 /**
  * Takes jobs from the RunPod URLs in the environment until it is told to end (SIGTERM, SIGINT or
  * `signal`), then finishes what it has taken and resolves. A second signal aborts running jobs.
- * @throws ArgumentError INVALID_ARGUMENT for a wrong option or environment; what `onStart` throws.
+ * @throws ArgumentError INVALID_ARGUMENT for a wrong option or environment; UnhealthyError where a
+ * check or `onStart` throws, with that as its cause; a VoxpodError that `signal` was aborted with.
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
   checkOptions(options);
@@ -94,18 +103,31 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     onJobs: (ids) => heartbeat?.setJobs(ids),
   });
 
-  const stop = (): void => loop.stop();
+  const stopping = new AbortController();
+  const stop = (): void => {
+    stopping.abort();
+    loop.stop();
+  };
   const signals = (options.handleSignals ?? true) ? (['SIGTERM', 'SIGINT'] as const) : [];
   for (const name of signals) process.on(name, stop);
   options.signal?.addEventListener('abort', stop);
   if (options.signal?.aborted) stop();
   try {
-    await options.onStart?.();
-    // As RunPod's SDK does: a worker that cannot take jobs yet does not call itself alive.
-    heartbeat?.start();
-    log.info(`Worker ${environment.workerId} is ready (voxpod ${version}).`);
+    await becomeReady(options, stopping.signal);
+    if (!stopping.signal.aborted) {
+      // As RunPod's SDK does: a worker that cannot take jobs yet does not call itself alive.
+      heartbeat?.start();
+      log.info(`Worker ${environment.workerId} is ready (voxpod ${version}).`);
+    }
     await loop.run();
+    if (options.signal?.reason instanceof VoxpodError) throw options.signal.reason;
     log.info('Worker has ended.');
+  } catch (error) {
+    if (error instanceof UnhealthyError) {
+      const { pingUrl, apiKey: authorization } = environment;
+      await reportUnhealthy(error, { pingUrl, authorization, version, env, log });
+    }
+    throw error;
   } finally {
     for (const name of signals) process.off(name, stop);
     options.signal?.removeEventListener('abort', stop);
@@ -113,11 +135,32 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   }
 }
 
+/** Resolves when all checks are through, or without waiting for them when the worker must end. */
+async function becomeReady(options: WorkerOptions, stopping: AbortSignal): Promise<void> {
+  const { checks = [], onStart } = options;
+  const start: FitnessCheck[] = onStart ? [{ name: 'start', run: onStart }] : [];
+  const checked = runChecks([...checks, ...start], stopping);
+  const stopped = new Promise<void>((resolve) => {
+    if (stopping.aborted) resolve();
+    stopping.addEventListener('abort', () => resolve(), { once: true });
+  });
+  // What a check throws after the stop was made to fail by it, and no fault of the machine.
+  await Promise.race([
+    checked.catch((error: unknown) => {
+      if (!stopping.aborted) throw error;
+    }),
+    stopped,
+  ]);
+}
+
 function checkOptions(options: WorkerOptions): void {
   if (typeof options.handler !== 'function') {
     throw invalidArgument('handler', 'a function', options.handler);
   }
-  const { concurrency } = options;
+  const { concurrency, checks } = options;
+  if (checks?.some((check) => typeof check.name !== 'string' || typeof check.run !== 'function')) {
+    throw new ArgumentError('INVALID_ARGUMENT', 'Expected checks with a name and a function run');
+  }
   if (typeof concurrency === 'number' && !(Number.isInteger(concurrency) && concurrency >= 1)) {
     throw invalidArgument('concurrency', 'an integer of at least 1', concurrency);
   }
