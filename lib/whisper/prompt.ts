@@ -11,21 +11,38 @@ export function promptRoom(textContext: number): number {
   return Math.floor(textContext / 2) - 1;
 }
 
+/** What a prompt is made of, in tokens. */
+export interface PromptParts {
+  /** Start-of-transcript with the language, the task and the like. */
+  head: readonly number[];
+  /** The text before the window. */
+  previous: readonly number[];
+  /** Words to expect, before the text; cut at its end to what fits. */
+  hotwords?: readonly number[];
+  /** What the window's own text starts with, cut at its end to what fits. */
+  prefix?: readonly number[];
+}
+
 /**
- * `head` is start-of-transcript with the language, the task and the like. Earlier text goes in
- * front of it behind its own mark, as much of its end as there is room for.
+ * The text before goes in front of the head behind its own mark, as much of its end as there is room
+ * for. Where hotwords or a prefix are long it gives way, so that a quarter of the context is left to
+ * write in.
  */
 export function buildPrompt(
-  head: readonly number[],
-  previous: readonly number[],
+  { head, previous, hotwords = [], prefix = [] }: PromptParts,
   startOfPrevious: number,
   textContext: number,
 ): Prompt {
-  if (previous.length === 0) return { tokens: Int32Array.from(head), startOfTranscript: 0 };
-  const kept = previous.slice(-promptRoom(textContext));
+  const most = promptRoom(textContext);
+  const expected = hotwords.slice(0, most);
+  const start = [...head, ...prefix.slice(0, most)];
+  const left = textContext - Math.floor(textContext / 4) - 1 - expected.length - start.length;
+  const room = Math.max(0, Math.min(most, left));
+  const before = [...expected, ...previous.slice(Math.max(0, previous.length - room))];
+  if (before.length === 0) return { tokens: Int32Array.from(start), startOfTranscript: 0 };
   return {
-    tokens: Int32Array.from([startOfPrevious, ...kept, ...head]),
-    startOfTranscript: kept.length + 1,
+    tokens: Int32Array.from([startOfPrevious, ...before, ...start]),
+    startOfTranscript: before.length + 1,
   };
 }
 

@@ -2,15 +2,42 @@
  * Whisper's loop over a recording: a window of 30 s is decoded, cut into segments, and the next
  * window starts where the last whole segment ended. Method: openai-whisper, transcribe().
  */
-import { strip } from '../text/python.js';
+import { roundHalfEven, strip } from '../text/python.js';
 import { isSilence, type Attempt, type Thresholds } from './fallback.js';
+import { judge } from './hallucination.js';
 import type { PromptHistory } from './prompt.js';
-import { splitWindow, windowFrames } from './segments.js';
-import type { Segment } from './types.js';
+import {
+  framesPerSecond,
+  secondsAt,
+  splitWindow,
+  windowFrames,
+  type Piece,
+  type WindowLayout,
+} from './segments.js';
+import type { Segment, Word } from './types.js';
+import {
+  assignWords,
+  medianDuration,
+  mergePunctuations,
+  shortenAtSentenceEnds,
+  type Punctuations,
+  type WordTiming,
+} from './words.js';
+
+/** How words are found in a window. */
+export interface WordSearch extends Punctuations {
+  /** Times the words of a window's text tokens, of which there is one at least. */
+  align(seek: number, size: number, tokens: readonly number[]): Promise<WordTiming[]>;
+  /** Tokens from this one on are no text. */
+  endOfText: number;
+  hallucinationSilenceThreshold: number | null;
+}
 
 export interface SeekLoop {
   /** Frames of the recording. */
   frames: number;
+  /** Starts and ends of the parts to transcribe, in frames. */
+  clips: readonly (readonly [number, number])[];
   timestampBegin: number;
   framesPerTimestamp: number;
   thresholds: Thresholds;
@@ -18,6 +45,8 @@ export interface SeekLoop {
   history: PromptHistory;
   /** Decodes `size` frames from `seek`, prompted with `previous`. */
   decode(seek: number, size: number, previous: readonly number[]): Promise<Attempt>;
+  /** Absent where no words are wanted. */
+  words?: WordSearch;
   /** Text of tokens, timestamps left out. */
   text(tokens: readonly number[]): string;
   /** Told the frame up to which the recording is done. */
@@ -27,43 +56,125 @@ export interface SeekLoop {
 /** A window this hot is not worth prompting with. */
 const hottestPrompt = 0.5;
 
+type TimedPiece = Piece & { words?: Word[] };
+
 /** Yields the segments of the recording as its windows are decoded. */
 export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, undefined> {
   const { frames, history, thresholds, timestampBegin, framesPerTimestamp } = loop;
-  let seek = 0;
   let id = 0;
-  while (seek < frames) {
-    const size = Math.min(windowFrames, frames - seek);
-    const attempt = await loop.decode(seek, size, history.previous());
-    if (isSilence(attempt, thresholds)) {
-      seek += size;
-      loop.onPosition(Math.min(frames, seek));
-      continue;
-    }
-
-    const layout = { seek, size, timestampBegin, framesPerTimestamp };
-    const { pieces, next } = splitWindow(attempt.tokens, layout);
-    const segments = pieces.map((piece): Segment => {
-      const text = loop.text(piece.tokens);
-      // A segment without length or text keeps its place and loses its content.
-      const empty = piece.start === piece.end || strip(text) === '';
-      return {
-        id: id++,
-        seek: layout.seek,
-        start: piece.start,
-        end: piece.end,
-        text: empty ? '' : text,
-        tokens: empty ? [] : piece.tokens,
-        temperature: attempt.temperature,
-        avgLogProb: attempt.avgLogProb,
-        compressionRatio: attempt.compressionRatio,
-        noSpeechProb: attempt.noSpeechProb,
+  let lastSpeech = 0;
+  let position = 0;
+  const report = (frame: number): void => {
+    position = Math.min(frames, frame);
+    loop.onPosition(position);
+  };
+  for (const [clipStart, clipEnd] of loop.clips) {
+    let seek = clipStart;
+    while (seek < clipEnd) {
+      const layout: WindowLayout = {
+        ...{ seek, size: Math.min(windowFrames, clipEnd - seek) },
+        ...{ timestampBegin, framesPerTimestamp },
       };
-    });
-    for (const segment of segments) history.add(segment.tokens);
-    if (!loop.conditionOnPreviousText || attempt.temperature > hottestPrompt) history.reset();
-    seek = next;
-    loop.onPosition(Math.min(frames, seek));
-    yield* segments;
+      const attempt = await loop.decode(seek, layout.size, history.previous());
+      if (isSilence(attempt, thresholds)) {
+        seek += layout.size;
+        report(seek);
+        continue;
+      }
+
+      const window = await findSegments(loop, attempt, layout, lastSpeech);
+      // A window that would not move on would be decoded for ever.
+      seek = window.next > seek ? window.next : seek + layout.size;
+      report(seek);
+      if (window.pieces === 'none') continue;
+      lastSpeech = window.lastSpeech;
+      const segments = window.pieces.map((piece) =>
+        segmentOf(piece, id++, layout.seek, attempt, loop.text(piece.tokens)),
+      );
+      for (const segment of segments) history.add(segment.tokens);
+      if (!loop.conditionOnPreviousText || attempt.temperature > hottestPrompt) history.reset();
+      yield* segments;
+    }
   }
+  // What lies behind the last clip is done with.
+  if (position < frames) report(frames);
+}
+
+interface FoundSegments {
+  /** "none" where the window does not count: it is heard again from `next` on. */
+  pieces: TimedPiece[] | 'none';
+  next: number;
+  lastSpeech: number;
+}
+
+async function findSegments(
+  loop: SeekLoop,
+  attempt: Attempt,
+  layout: WindowLayout,
+  lastSpeech: number,
+): Promise<FoundSegments> {
+  const { pieces, next, endsInOne } = splitWindow(attempt.tokens, layout);
+  if (loop.words === undefined) return { pieces, next, lastSpeech };
+
+  const words = await findWords(loop.words, pieces, layout, lastSpeech);
+  const timed = pieces.map((piece, i) => ({ ...piece, words: words[i] ?? [] }));
+  const found = { pieces: timed, next, lastSpeech: endOf(timed) ?? lastSpeech };
+  const threshold = loop.words.hallucinationSilenceThreshold;
+  const end = endOf(timed);
+  if (!endsInOne && end !== undefined && end > secondsAt(layout.seek)) {
+    const rest = secondsAt(layout.seek + windowFrames) - end;
+    // A rest that is shorter than a silence that counts is not heard again.
+    const isOver = threshold !== null && rest <= threshold;
+    found.next = isOver ? layout.seek + layout.size : roundHalfEven(end * framesPerSecond);
+  }
+  if (threshold === null) return found;
+  const verdict = judge(timed, layout, { frames: loop.frames, lastSpeech, threshold });
+  found.next = verdict.next ?? found.next;
+  if (verdict.keep === 'none') return { ...found, pieces: 'none' };
+  const kept = timed.slice(0, verdict.keep);
+  return { ...found, pieces: kept, lastSpeech: endOf(kept) ?? lastSpeech };
+}
+
+/** The words of each piece, whose times are moved to theirs. */
+async function findWords(
+  search: WordSearch,
+  pieces: Piece[],
+  { seek, size }: WindowLayout,
+  lastSpeech: number,
+): Promise<Word[][]> {
+  const text = pieces.map(({ tokens }) => tokens.filter((token) => token < search.endOfText));
+  const tokens = text.flat();
+  const timings = tokens.length === 0 ? [] : await search.align(seek, size, tokens);
+  const usual = medianDuration(timings);
+  shortenAtSentenceEnds(timings, usual * 2);
+  mergePunctuations(timings, search);
+  const counts = text.map(({ length }) => length);
+  return assignWords(pieces, counts, timings, { offset: secondsAt(seek), lastSpeech, usual });
+}
+
+/** Seconds at which the last word ends, or the last segment where there are no words. */
+function endOf(pieces: readonly { end: number; words: readonly Word[] }[]): number | undefined {
+  const last = pieces.findLast(({ words }) => words.length > 0);
+  return last?.words.at(-1)?.end ?? pieces.at(-1)?.end;
+}
+
+/** A segment without length or text keeps its place and loses its content. */
+function segmentOf(
+  { start, end, tokens, words }: TimedPiece,
+  id: number,
+  seek: number,
+  attempt: Attempt,
+  text: string,
+): Segment {
+  const empty = start === end || strip(text) === '';
+  return {
+    ...{ id, seek, start, end },
+    text: empty ? '' : text,
+    tokens: empty ? [] : tokens,
+    temperature: attempt.temperature,
+    avgLogProb: attempt.avgLogProb,
+    compressionRatio: attempt.compressionRatio,
+    noSpeechProb: attempt.noSpeechProb,
+    ...(words === undefined ? {} : { words: empty ? [] : words }),
+  };
 }

@@ -2,6 +2,7 @@
  * Splits what was decoded in a window into segments, and says where the next window starts.
  * Method: openai-whisper, whisper/transcribe.py, the body of its loop over windows.
  */
+import { roundHalfEven } from '../text/python.js';
 
 /** Frames of 10 ms in a second. */
 export const framesPerSecond = 100;
@@ -39,6 +40,21 @@ export interface Split {
   pieces: Piece[];
   /** Frame at which the next window starts. */
   next: number;
+  /** Whether one timestamp at the end, not two, says that no speech follows it in the window. */
+  endsInOne: boolean;
+}
+
+/**
+ * Parts of a recording, in frames, from the seconds at which they start and end in turn; the last
+ * one's end may be left out.
+ */
+export function clipFrames(seconds: readonly number[], frames: number): [number, number][] {
+  const points = seconds.map((time) => Math.min(frames, roundHalfEven(time * framesPerSecond)));
+  if (points.length === 0) points.push(0);
+  if (points.length % 2 === 1) points.push(frames);
+  const clips: [number, number][] = [];
+  for (let i = 0; i < points.length; i += 2) clips.push([points[i] ?? 0, points[i + 1] ?? frames]);
+  return clips;
 }
 
 /** Starts of pieces after the first: between two timestamps in a row, one ends and one begins. */
@@ -59,7 +75,6 @@ export function splitWindow(tokens: readonly number[], layout: WindowLayout): Sp
   const isTimestamp = (token: number | undefined): boolean =>
     token !== undefined && token >= timestampBegin;
 
-  // One timestamp at the end, not two, says that no speech follows it in the window.
   const endsInOne = tokens.length >= 2 && isTimestamp(tokens.at(-1)) && !isTimestamp(tokens.at(-2));
   const ends = cuts(tokens, timestampBegin);
   if (ends.length === 0) {
@@ -69,6 +84,7 @@ export function splitWindow(tokens: readonly number[], layout: WindowLayout): Sp
     return {
       pieces: [{ start: offset, end: offset + spoken, tokens: [...tokens] }],
       next: seek + size,
+      endsInOne,
     };
   }
 
@@ -84,9 +100,9 @@ export function splitWindow(tokens: readonly number[], layout: WindowLayout): Sp
       tokens: piece,
     };
   });
-  if (endsInOne) return { pieces, next: seek + size };
+  if (endsInOne) return { pieces, next: seek + size, endsInOne };
   // What stands behind the last pair was cut off by the window's end: it is heard again. Without
   // the timestamp rules a model may write 0.00 twice, which would stay here for ever.
   const advance = position(tokens[unfinished - 1]) * framesPerTimestamp;
-  return { pieces, next: seek + (advance > 0 ? advance : size) };
+  return { pieces, next: seek + (advance > 0 ? advance : size), endsInOne };
 }

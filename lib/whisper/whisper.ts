@@ -12,12 +12,8 @@ import {
   type ResolvedTranscribeOptions,
 } from './defaults.js';
 import { languageCode, languages } from './languages.js';
-import {
-  Recording,
-  detectLanguage,
-  transcribeSegments,
-  type LoadedWhisper,
-} from './transcription.js';
+import { Recording, detectLanguage, type LoadedWhisper } from './recording.js';
+import { transcribeSegments } from './transcription.js';
 import type {
   AudioSource,
   LanguageDetection,

@@ -9,7 +9,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { decodeWithFfmpeg } from '../../lib/audio/ffmpeg.js';
-import type { AudioSource, TranscribeOptions, Transcript } from '../../lib/whisper/types.js';
+import type { AudioSource, TranscribeOptions, Transcript, Word } from '../../lib/whisper/types.js';
 import { Whisper } from '../../lib/whisper/whisper.js';
 import { englishClips } from '../lib/whisper/clips.js';
 import { folderFrom, goldenModel, nativeProblem } from '../lib/whisper/support.js';
@@ -25,6 +25,7 @@ interface GoldenSegment {
   avg_logprob: number;
   compression_ratio: number;
   no_speech_prob: number;
+  words?: Word[];
 }
 interface GoldenResult {
   text: string;
@@ -37,6 +38,8 @@ interface GoldenCase {
 }
 interface GoldenClip {
   greedy: GoldenResult;
+  beam5?: GoldenResult;
+  words?: GoldenResult;
   language_probs?: Record<string, number>;
   samples?: number;
 }
@@ -65,6 +68,14 @@ const optionNames: Record<string, (value: unknown) => TranscribeOptions> = {
   condition_on_previous_text: (value) => ({ conditionOnPreviousText: value as boolean }),
   without_timestamps: (value) => ({ withoutTimestamps: value as boolean }),
   initial_prompt: (value) => ({ initialPrompt: value as string }),
+  beam_size: (value) => ({ beamSize: value as number }),
+  word_timestamps: (value) => ({ wordTimestamps: value as boolean }),
+  hallucination_silence_threshold: (value) => ({
+    hallucinationSilenceThreshold: value as number,
+  }),
+  clip_timestamps: (value) => ({
+    clipTimestamps: typeof value === 'string' ? value.split(',').map(Number) : (value as number[]),
+  }),
   carry_initial_prompt: (value) => ({ carryInitialPrompt: value as boolean }),
 };
 
@@ -73,20 +84,45 @@ function close(actual: number, expected: number, tolerance: number, name: string
   assert.ok(error <= tolerance, `${name}: ${actual} is ${error} from ${expected}`);
 }
 
+/** Seconds by which a word's time may differ. */
+const wordTolerance = 0.0201;
+
+function compareWords(ours: Word[] | undefined, golden: Word[] | undefined, loose: boolean): void {
+  assert.deepEqual(
+    ours?.map(({ word }) => word),
+    golden?.map(({ word }) => word),
+  );
+  for (const [i, { word, start, end, probability }] of (golden ?? []).entries()) {
+    close(ours?.[i]?.start ?? NaN, start, wordTolerance, `start of ${word}`);
+    close(ours?.[i]?.end ?? NaN, end, wordTolerance, `end of ${word}`);
+    close(
+      ours?.[i]?.probability ?? NaN,
+      probability,
+      loose ? 5e-2 : 1e-3,
+      `probability of ${word}`,
+    );
+  }
+}
+
 function compare(ours: Transcript, golden: GoldenResult, logProbTolerance: number): void {
   assert.equal(ours.language, golden.language);
   assert.deepEqual(
-    ours.segments.map(({ seek, start, end, tokens, text, temperature }) => ({
-      ...{ seek, start, end, tokens, text, temperature },
-    })),
-    golden.segments.map(({ seek, start, end, tokens, text, temperature }) => ({
-      ...{ seek, start, end, tokens, text, temperature },
-    })),
+    ours.segments.map(({ tokens, text, temperature }) => ({ tokens, text, temperature })),
+    golden.segments.map(({ tokens, text, temperature }) => ({ tokens, text, temperature })),
   );
   assert.equal(ours.text, golden.text);
   for (const [i, segment] of ours.segments.entries()) {
     const expected = golden.segments[i];
     assert.ok(expected !== undefined);
+    // The reference gives segments that it empties no words, even where none were asked for.
+    if (expected.words?.length !== 0 || segment.words !== undefined) {
+      compareWords(segment.words, expected.words, logProbTolerance > 1e-3);
+    }
+    // Times that come from words share their tolerance.
+    const tolerance = expected.words === undefined ? 0 : wordTolerance;
+    close(segment.seek, expected.seek, tolerance * 100, 'seek');
+    close(segment.start, expected.start, tolerance, 'start');
+    close(segment.end, expected.end, tolerance, 'end');
     close(segment.avgLogProb, expected.avg_logprob, logProbTolerance, 'avgLogProb');
     close(segment.compressionRatio, expected.compression_ratio, 1e-9, 'compressionRatio');
     const relative = logProbTolerance * 10;
@@ -141,6 +177,15 @@ describe(
   },
 );
 
+async function throughFfmpeg(path: string, samples: number | undefined): Promise<AudioSource> {
+  const pcm = await decodeWithFfmpeg(
+    { path },
+    { program: 'ffmpeg', sampleRate: 16_000, maxSeconds: 60, timeoutSeconds: 60 },
+  );
+  if (samples !== undefined) assert.equal(pcm.length, samples);
+  return { samples: pcm, sampleRate: 16_000 };
+}
+
 const realFolder = root === undefined ? undefined : join(root, 'real');
 const realProblem =
   addonProblem ??
@@ -164,36 +209,39 @@ describe('real weights', { skip: realProblem }, () => {
           whisper = await Whisper.load(folder, { dtype: 'float32' });
         });
         after(() => whisper.dispose());
+        const runs: [keyof GoldenClip, TranscribeOptions][] = [
+          ['greedy', {}],
+          ['beam5', { beamSize: 5 }],
+          ['words', { wordTimestamps: true }],
+        ];
         for (const [clip, expected] of Object.entries(golden)) {
           const path = join(clips, clip);
-          const { greedy, samples, language_probs: languages, ...others } = expected;
-
-          // The reference's samples are ffmpeg's, whose resampling differs a little from ours.
-          it(
-            `${clip}, greedy, decoded by ffmpeg`,
-            { skip: !hasFfmpeg && 'no ffmpeg' },
-            async () => {
-              const pcm = await decodeWithFfmpeg(
-                { path },
-                { program: 'ffmpeg', sampleRate: 16_000, maxSeconds: 60, timeoutSeconds: 60 },
-              );
-              if (samples !== undefined) assert.equal(pcm.length, samples);
-              const audio: AudioSource = { samples: pcm, sampleRate: 16_000 };
-              compare(await whisper.transcribe(audio, { temperature: 0 }), greedy, 1e-3);
-              if (languages === undefined) return;
-              const { probabilities } = await whisper.detectLanguage(audio);
-              for (const [code, probability] of Object.entries(languages)) {
-                close(probabilities[code] ?? 0, probability, 1e-3, code);
-              }
-            },
-          );
-
-          it(`${clip}, greedy, decoded by voxpod`, async () => {
-            compare(await whisper.transcribe(path, { temperature: 0 }), greedy, 5e-3);
-          });
-          for (const other of Object.keys(others)) {
-            it(`${clip}, ${other}`, { skip: 'not supported' }, () => undefined);
+          for (const [run, extra] of runs) {
+            const result = expected[run] as GoldenResult | undefined;
+            if (result === undefined) continue;
+            const options: TranscribeOptions = { temperature: 0, ...extra };
+            // The reference's samples are ffmpeg's, whose resampling differs a little from ours.
+            it(
+              `${clip}, ${run}, decoded by ffmpeg`,
+              { skip: !hasFfmpeg && 'no ffmpeg' },
+              async () => {
+                const audio = await throughFfmpeg(path, expected.samples);
+                compare(await whisper.transcribe(audio, options), result, 1e-3);
+              },
+            );
+            it(`${clip}, ${run}, decoded by voxpod`, async () => {
+              compare(await whisper.transcribe(path, options), result, 5e-3);
+            });
           }
+          const { samples, language_probs: languages } = expected;
+          if (languages === undefined) continue;
+          it(`${clip}, language`, { skip: !hasFfmpeg && 'no ffmpeg' }, async () => {
+            const audio = await throughFfmpeg(path, samples);
+            const { probabilities } = await whisper.detectLanguage(audio);
+            for (const [code, probability] of Object.entries(languages)) {
+              close(probabilities[code] ?? 0, probability, 1e-3, code);
+            }
+          });
         }
       });
     }

@@ -12,7 +12,7 @@ import { resolveTranscribeOptions, resolveWhisperOptions } from '../../../lib/wh
 import { PromptHistory, buildPrompt } from '../../../lib/whisper/prompt.js';
 import { seekLoop, type SeekLoop } from '../../../lib/whisper/seek_loop.js';
 import { windowSeed } from '../../../lib/whisper/seed.js';
-import { splitWindow } from '../../../lib/whisper/segments.js';
+import { clipFrames, splitWindow } from '../../../lib/whisper/segments.js';
 import type { Segment } from '../../../lib/whisper/types.js';
 
 const begin = 1000;
@@ -30,6 +30,7 @@ describe('splitWindow', () => {
         { start: 8, end: 9, tokens: [at(3), 3, at(4)] },
       ],
       next: 500 + 400,
+      endsInOne: false,
     });
   });
 
@@ -41,6 +42,7 @@ describe('splitWindow', () => {
         { start: 7, end: 10, tokens: [at(2), 2, at(5)] },
       ],
       next: 3500,
+      endsInOne: true,
     });
   });
 
@@ -48,11 +50,13 @@ describe('splitWindow', () => {
     assert.deepEqual(splitWindow([at(0), 1, 2], { ...layout, size: 1000 }), {
       pieces: [{ start: 5, end: 15, tokens: [at(0), 1, 2] }],
       next: 1500,
+      endsInOne: false,
     });
     assert.deepEqual(splitWindow([at(0), 1, 2, at(3)], layout).pieces[0]?.end, 8);
     assert.deepEqual(splitWindow([], layout), {
       pieces: [{ start: 5, end: 35, tokens: [] }],
       next: 3500,
+      endsInOne: false,
     });
   });
 
@@ -115,12 +119,12 @@ describe('prompts', () => {
   const textContext = 20;
 
   it('put the text before the head, cut to its end', () => {
-    assert.deepEqual(buildPrompt([50, 51], [], 49, textContext), {
+    assert.deepEqual(buildPrompt({ head: [50, 51], previous: [] }, 49, textContext), {
       tokens: Int32Array.of(50, 51),
       startOfTranscript: 0,
     });
     const previous = Array.from({ length: 12 }, (_, i) => i);
-    assert.deepEqual(buildPrompt([50, 51], previous, 49, textContext), {
+    assert.deepEqual(buildPrompt({ head: [50, 51], previous }, 49, textContext), {
       tokens: Int32Array.of(49, 3, 4, 5, 6, 7, 8, 9, 10, 11, 50, 51),
       startOfTranscript: 10,
     });
@@ -180,6 +184,7 @@ async function loopOver(
   const done: number[] = [];
   const loop: SeekLoop = {
     frames: 4000,
+    clips: [[0, 4000]],
     timestampBegin: begin,
     framesPerTimestamp: 2,
     thresholds,
@@ -253,7 +258,7 @@ describe('seekLoop', () => {
   });
 
   it('decodes nothing of nothing', async () => {
-    assert.deepEqual((await loopOver([], { frames: 0 })).asked, []);
+    assert.deepEqual((await loopOver([], { frames: 0, clips: [[0, 0]] })).asked, []);
   });
 });
 
