@@ -1,14 +1,22 @@
-/** `voxpod worker`: takes transcription jobs from RunPod. */
+/**
+ * `voxpod worker`: takes jobs from RunPod. This process holds the jobs and talks to the platform; the
+ * models are loaded and computed in a process of their own, whose crash this one outlives.
+ */
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { ArgumentError, JobError, messageOf } from '../../lib/errors.js';
-import { transcriptionHandler } from '../jobs/transcription.js';
-import { createLogger, type Logger } from '../log.js';
-import { ModelPool } from '../models/pool.js';
-import { ModelStore } from '../models/store.js';
+import { systemChecks } from '../jobs/checks.js';
+import type { WorkerSettings } from '../jobs/worker_process.js';
+import { createLogger } from '../log.js';
 import { readEnvironment } from '../runpod/environment.js';
-import { runJob, runWorker } from '../runpod/index.js';
+import {
+  isolatedHandler,
+  runJob,
+  runWorker,
+  UnhealthyError,
+  type Overflow,
+} from '../runpod/index.js';
+import { describeBucket, readBucketEnvironment } from '../storage/bucket_environment.js';
 import { addWorkerOptions, type WorkerArguments } from './worker_options.js';
 
 interface Options extends WorkerArguments {
@@ -18,60 +26,65 @@ interface Options extends WorkerArguments {
 export function register(program: Command): void {
   const command = program
     .command('worker')
-    .description('take transcription jobs from RunPod, whose URLs are in the environment');
+    .description('take jobs from RunPod, whose URLs are in the environment');
   addWorkerOptions(command)
     .option('--test-input <file>', 'run the one job of this JSON file, print its output and end')
-    .action((options: Options) => runCommand(options));
+    .action(({ testInput, ...options }: Options) =>
+      testInput === undefined ? takeJobs(options) : runTestInput(testInput, options),
+    );
 }
 
-async function runCommand(options: Options): Promise<void> {
-  const log = createLogger();
+async function takeJobs(options: WorkerArguments): Promise<void> {
   // Before anything is loaded: the usual mistake is to start a worker outside of RunPod.
-  if (options.testInput === undefined) readEnvironment();
-  const job = options.testInput === undefined ? undefined : await readJob(options.testInput);
-
-  const { device, dtype, threads } = options;
-  const pool = new ModelPool({
-    store: new ModelStore({ log }),
-    maxModels: options.model.length,
+  readEnvironment();
+  const log = createLogger();
+  endWithParent();
+  const { concurrency, maxConcurrency } = options;
+  const isolated = isolatedHandler({
+    module: new URL('../jobs/worker_process.js', import.meta.url),
+    settings: settingsOf(options),
+    env: engineEnvironment(),
     log,
-    ...(device === undefined ? {} : { device }),
-    ...(dtype === undefined ? {} : { dtype }),
-    ...(threads === undefined ? {} : { threads }),
+    ...(concurrency === 'auto' ? { maxConcurrency } : { concurrency }),
   });
-  const models = new Map(options.model.map((model) => [modelName(model), model]));
-  const [defaultModel = 'base'] = models.keys();
-  const handler = transcriptionHandler({
-    pool,
-    models,
-    defaultModel,
-    allowPrivateUrls: process.env['VOXPOD_ALLOW_PRIVATE_URLS'] === '1',
-  });
-  const preload = async (): Promise<void> => {
-    for (const model of models.values()) (await pool.acquireWhisper(model)).release();
-  };
+  // The models load while this process checks the machine; runWorker waits for both.
+  isolated.start().catch(() => undefined);
+  log.info(describeBucket(readBucketEnvironment()));
   try {
-    if (job === undefined) {
-      await runWorker({ handler, concurrency: options.concurrency, onStart: preload, log });
-    } else {
-      await printOutput(job, handler, log);
-    }
+    await runWorker({
+      handler: isolated.handler,
+      concurrency: (running) => isolated.concurrency(running),
+      checks: systemChecks({ models: options.model, device: options.device }),
+      onStart: () => isolated.start(),
+      signal: isolated.broken,
+      overflow: overflow(),
+      log,
+    });
+  } catch (error) {
+    // The log has said why.
+    if (!(error instanceof UnhealthyError)) throw error;
+    process.exitCode = 1;
   } finally {
-    await pool.dispose();
+    await isolated.stop();
   }
 }
 
-async function printOutput(
-  job: unknown,
-  handler: ReturnType<typeof transcriptionHandler>,
-  log: Logger,
-): Promise<void> {
+/** One job, without a platform and in this process: a crash may take it down with it. */
+async function runTestInput(file: string, options: WorkerArguments): Promise<void> {
+  const job = await readJob(file);
+  const log = createLogger();
   const interrupted = new AbortController();
-  process.once('SIGINT', () => {
-    interrupted.abort(new JobError('JOB_ABORTED', 'Interrupted'));
-  });
-  const output = await runJob(handler, job, { log, signal: interrupted.signal });
-  process.stdout.write(`${JSON.stringify(output, null, 2)}\n`);
+  process.once('SIGINT', () => interrupted.abort(new JobError('JOB_ABORTED', 'Interrupted')));
+  const { signal } = interrupted;
+  const { createHandler } = await import('../jobs/worker_process.js');
+  const settings = settingsOf(options);
+  const work = createHandler({ settings, log, signal, report: () => undefined });
+  try {
+    const output = await runJob(work.handler, job, { log, signal });
+    process.stdout.write(`${JSON.stringify(output, null, 2)}\n`);
+  } finally {
+    await work.dispose?.();
+  }
 }
 
 async function readJob(file: string): Promise<unknown> {
@@ -86,7 +99,39 @@ async function readJob(file: string): Promise<unknown> {
   }
 }
 
-/** What jobs call a model that was given as a folder or repository: "base" for "x/whisper-base". */
-function modelName(model: string): string {
-  return basename(model).replace(/^(faster-)?whisper-/, '');
+function settingsOf(options: WorkerArguments): WorkerSettings {
+  const { model: models, device, dtype, threads, concurrency, maxConcurrency } = options;
+  const shown = concurrency === 'auto' ? `auto, at most ${maxConcurrency}` : String(concurrency);
+  return { models, device, dtype, threads: threads ?? 0, concurrency: shown };
+}
+
+/** The platform's key and the account's are no business of the process that reads strangers' audio. */
+function engineEnvironment(): NodeJS.ProcessEnv {
+  const env = { ...process.env };
+  delete env['RUNPOD_AI_API_KEY'];
+  delete env['RUNPOD_API_KEY'];
+  return env;
+}
+
+/** The S3 client is large, and few workers ever have a result to put there. */
+function overflow(): Overflow {
+  let made: Promise<Overflow> | undefined;
+  return async (job, outputJson, signal) => {
+    made ??= Promise.all([import('../jobs/overflow.js'), import('../jobs/job_bucket.js')]).then(
+      ([{ bucketOverflow }, { JobBuckets }]) =>
+        bucketOverflow({ buckets: JobBuckets.fromEnvironment() }),
+    );
+    return (await made)(job, outputJson, signal);
+  };
+}
+
+/**
+ * `voxpod serve` keeps a channel open to its worker. Where that ends without a signal, serve was
+ * killed, and there is nobody left to take jobs from.
+ */
+function endWithParent(): void {
+  if (!process.connected) return;
+  process.on('disconnect', () => process.exit(1));
+  // It must not keep a worker that has ended.
+  process.channel?.unref();
 }

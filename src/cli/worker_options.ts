@@ -5,10 +5,11 @@ const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const;
 
 export interface WorkerArguments {
   model: string[];
-  device?: string;
-  dtype?: (typeof DTYPES)[number];
+  device: string;
+  dtype: (typeof DTYPES)[number];
   threads?: number;
-  concurrency: number;
+  concurrency: number | 'auto';
+  maxConcurrency: number;
 }
 
 export function addWorkerOptions(command: Command): Command {
@@ -18,19 +19,26 @@ export function addWorkerOptions(command: Command): Command {
       'models to load before the first job, by name or folder; jobs that name none get the first',
       ['base'],
     )
-    .option('--device <device>', 'cpu, cuda or cuda:N')
-    .addOption(new Option('--dtype <dtype>', 'type to compute in').choices(DTYPES))
+    .option('--device <device>', 'cpu, cuda or cuda:N', 'cpu')
+    .addOption(
+      new Option('--dtype <dtype>', 'type to compute in').choices(DTYPES).default('auto' as const),
+    )
     .option('--threads <count>', 'CPU threads; default one for each core', positiveInteger)
-    .option('--concurrency <count>', 'jobs run at once', positiveInteger, 1);
+    .option(
+      '--concurrency <count|auto>',
+      'jobs held at once; auto keeps the engine busy and hoards none',
+      (text: string) => (text === 'auto' ? text : positiveInteger(text)),
+      'auto' as const,
+    )
+    .option('--max-concurrency <count>', 'the most that auto goes up to', positiveInteger, 16);
 }
 
 /** The options as a command line of `voxpod worker`. */
 export function workerCommandLine(options: WorkerArguments): string[] {
-  const { model, device, dtype, threads, concurrency } = options;
+  const { model, device, dtype, threads, concurrency, maxConcurrency } = options;
   return [
-    ...['--model', ...model, '--concurrency', String(concurrency)],
-    ...(device === undefined ? [] : ['--device', device]),
-    ...(dtype === undefined ? [] : ['--dtype', dtype]),
+    ...['--model', ...model, '--device', device, '--dtype', dtype],
+    ...['--concurrency', String(concurrency), '--max-concurrency', String(maxConcurrency)],
     ...(threads === undefined ? [] : ['--threads', String(threads)]),
   ];
 }

@@ -27,7 +27,9 @@ export interface IsolatedOptions {
   env?: NodeJS.ProcessEnv;
   /** Gets the handler's lines, and what the process writes to its standard output and error. */
   log?: Logger;
-  /** Bound of `concurrency`. Default 16. */
+  /** What `concurrency` is. Default: it follows the load that the module reports. */
+  concurrency?: number;
+  /** Bound of `concurrency` where it follows the load. Default 16. */
   maxConcurrency?: number;
   /** Milliseconds that a job has to end after its abort. Default 10 s. */
   abortMs?: number;
@@ -68,6 +70,7 @@ export function isolatedHandler(options: IsolatedOptions): Isolated {
   setMaxListeners(0, broken.signal);
   const scheduler = new IsolatedScheduler({
     log,
+    concurrency: options.concurrency,
     maxConcurrency: options.maxConcurrency ?? 16,
     abortMs: options.abortMs ?? 10_000,
     replace: () => supervisor.replace(),

@@ -8,6 +8,8 @@ import type { Job, JobContext } from './job.js';
 
 export interface SchedulerOptions {
   log: Logger;
+  /** Undefined to follow the load. */
+  concurrency: number | undefined;
   maxConcurrency: number;
   abortMs: number;
   /** Kills the process, so that another takes its place. */
@@ -72,6 +74,7 @@ export class IsolatedScheduler {
    */
   concurrency(running: number): number {
     if (this.#process === undefined || this.#onTrial !== undefined) return 0;
+    if (this.#options.concurrency !== undefined) return this.#options.concurrency;
     const { capacity, preparing } = this.#load ?? { capacity: 0.5, preparing: 0 };
     const held = this.#inside.size + this.#waiting.length + this.#suspects.length;
     const done = Math.max(0, running - held);

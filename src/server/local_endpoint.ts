@@ -108,7 +108,10 @@ class WorkerProcess {
   async #run(): Promise<string> {
     const child = spawn(process.execPath, [CLI, 'worker', ...this.#options.worker], {
       env: this.#environment(),
-      stdio: ['ignore', process.stderr, process.stderr],
+      // By the channel the worker learns when this process is killed.
+      stdio: ['ignore', process.stderr, process.stderr, 'ipc'],
+      // Ctrl-C in a terminal goes to all in its group: the worker's jobs are drained from here.
+      detached: true,
     });
     this.#child = child;
     // Also where this process ends in haste: a worker without its platform would ask forever.

@@ -115,7 +115,9 @@ export function workerRoutes(platform: PlatformContext): Hono<PlatformEnvironmen
   app.get(
     '/ping/:worker',
     handle('ping', async (context, workerId) => {
-      platform.workers.pinged(workerId, context.req.query('job_id')?.split(',') ?? []);
+      // Its last word: a worker that failed its fitness checks takes no jobs.
+      if (context.req.query('status') === 'unhealthy') platform.workers.lost(workerId);
+      else platform.workers.pinged(workerId, context.req.query('job_id')?.split(',') ?? []);
       return context.json({ status: 'ok' });
     }),
   );

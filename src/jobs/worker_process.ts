@@ -1,0 +1,133 @@
+/**
+ * The process of `voxpod worker` that computes: the loaded models and the handler of jobs. Its parent
+ * takes the jobs, reports their results and starts this process again when native code crashes it.
+ */
+import { basename } from 'node:path';
+import { loadNative } from '../../lib/binding.js';
+import { NativeError } from '../../lib/errors.js';
+import type { WhisperOptions } from '../../lib/index.js';
+import { ModelPool } from '../models/pool.js';
+import { ModelStore } from '../models/store.js';
+import type { FitnessCheck } from '../runpod/fitness.js';
+import type { IsolatedContext, IsolatedWork } from '../runpod/isolated_module.js';
+import type { Handler } from '../runpod/job.js';
+import { LoadMeter } from './engine_load.js';
+import { jobHandler } from './handler.js';
+import { JobBuckets } from './job_bucket.js';
+
+export interface WorkerSettings {
+  /** Names or folders; jobs that name none get the first. */
+  models: string[];
+  device: string;
+  dtype: NonNullable<WhisperOptions['dtype']>;
+  /** 0 takes one for each core. */
+  threads: number;
+  /** As the log shows it. */
+  concurrency: string;
+}
+
+/** Sequences that are decoded at once. */
+const MAX_BATCH = 8;
+
+/** `settings` are WorkerSettings. */
+export function createHandler(context: IsolatedContext): IsolatedWork {
+  const { log } = context;
+  const settings = context.settings as WorkerSettings;
+  const { device, dtype, threads } = settings;
+  const pool = new ModelPool({
+    store: new ModelStore({ log }),
+    maxModels: settings.models.length,
+    maxBatch: MAX_BATCH,
+    ...{ log, device, dtype, threads },
+  });
+  const models = new Map(settings.models.map((model) => [modelName(model), model]));
+  const [defaultModel = 'base'] = models.keys();
+  const buckets = JobBuckets.fromEnvironment();
+  const allowPrivateUrls = process.env['VOXPOD_ALLOW_PRIVATE_URLS'] === '1';
+  const meter = new LoadMeter((load) => context.report(load));
+  // On the CPU one call computes at a time, on all cores; a GPU decodes a batch of them together.
+  meter.capacity = device === 'cpu' ? 1 : MAX_BATCH;
+
+  const handler: Handler = async (job, jobContext) => {
+    const metered = meter.begin();
+    const options = { pool: metered.pool(pool), models, defaultModel, buckets, allowPrivateUrls };
+    try {
+      return await jobHandler(options)(job, jobContext);
+    } finally {
+      metered.end();
+    }
+  };
+  const checks = [
+    ...gpuListed(device),
+    {
+      name: 'model',
+      run: async (signal: AbortSignal) => {
+        for (const model of models.values()) {
+          const lease = await pool.acquireWhisper(model, { signal });
+          const { info } = lease.whisper;
+          lease.release();
+          log.info(
+            `Engine: ${info.device}, ${info.dtype}; models ${[...models.keys()].join(', ')}; concurrency ${settings.concurrency}.`,
+          );
+        }
+      },
+    },
+    ...gpuComputes(device, () => pool.acquireWhisper(settings.models[0] ?? 'base')),
+  ];
+  return { handler, checks, dispose: () => pool.dispose() };
+}
+
+function gpuListed(device: string): FitnessCheck[] {
+  if (device === 'cpu' || skipsGpu()) return [];
+  return [
+    {
+      name: 'gpu',
+      run: () => {
+        const names = loadNative()
+          .info()
+          .devices.map(({ name }) => name);
+        const wanted = device === 'cuda' ? 'cuda:0' : device;
+        if (names.includes(wanted)) return;
+        throw new NativeError(
+          'DEVICE_UNAVAILABLE',
+          `There is no ${wanted} here, only ${names.join(', ')}. See "voxpod info"`,
+        );
+      },
+    },
+  ];
+}
+
+/** A GPU that is listed may still be broken: it hears a second of silence before the first job. */
+function gpuComputes(
+  device: string,
+  acquire: () => ReturnType<ModelPool['acquireWhisper']>,
+): FitnessCheck[] {
+  if (device === 'cpu' || skipsGpu()) return [];
+  return [
+    {
+      name: 'gpu',
+      run: async (signal) => {
+        const lease = await acquire();
+        const silence = { samples: new Float32Array(16_000), sampleRate: 16_000 };
+        try {
+          await lease.whisper.transcribe(silence, { language: 'en', temperature: [0], signal });
+        } finally {
+          lease.release();
+        }
+      },
+    },
+  ];
+}
+
+/** Variables of RunPod's SDK. */
+function skipsGpu(): boolean {
+  const { env } = process;
+  return ['RUNPOD_SKIP_GPU_CHECK', 'RUNPOD_SKIP_AUTO_SYSTEM_CHECKS'].some(
+    (name) => env[name] === 'true',
+  );
+}
+
+/** What jobs call a model that was given as a folder or repository: "base" for "x/whisper-base". */
+function modelName(model: string): string {
+  return basename(model).replace(/^(faster-)?whisper-/, '');
+}
