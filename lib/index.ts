@@ -8,6 +8,7 @@ export {
   type TranscriptFormat,
   type TranscriptWriter,
 } from './whisper/writers.js';
+export type { SubtitleOptions } from './whisper/subtitles.js';
 export type {
   AudioSource,
   LanguageDetection,

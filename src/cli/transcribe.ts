@@ -9,11 +9,13 @@ import {
   transcriptFormats,
   transcriptWriter,
   Whisper,
+  type SubtitleOptions,
   type Transcript,
   type TranscriptFormat,
   type TranscribeOptions,
   type WhisperOptions,
 } from '../../lib/index.js';
+import { resolveTranscribeOptions } from '../../lib/whisper/defaults.js';
 import { ModelStore } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
 import { untilInterrupted } from './interrupt.js';
@@ -30,8 +32,23 @@ interface Options {
   threads?: number;
   temperature?: number[];
   bestOf?: number;
+  beamSize?: number;
+  patience?: number;
+  lengthPenalty?: number;
+  repetitionPenalty?: number;
+  noRepeatNgramSize?: number;
   initialPrompt?: string;
+  prefix?: string;
+  hotwords?: string;
   condition: boolean;
+  suppressTokens?: number[];
+  clipTimestamps?: number[];
+  wordTimestamps: boolean;
+  hallucinationSilenceThreshold?: number;
+  highlightWords: boolean;
+  maxLineWidth?: number;
+  maxLineCount?: number;
+  maxWordsPerLine?: number;
   seed?: number;
 }
 
@@ -62,8 +79,31 @@ export function register(program: Command): void {
     .option('--threads <count>', 'CPU threads; one for each core where absent', count)
     .option('--temperature <list>', 'one, or those to fall back to: 0,0.2,0.4', temperatures)
     .option('--best-of <count>', 'samples to choose from at temperatures above 0', count)
+    .option(
+      '--beam-size <count>',
+      'beams of the search at temperature 0; greedy where absent',
+      count,
+    )
+    .option('--patience <factor>', 'the search ends after beam size times this texts', number)
+    .option('--length-penalty <alpha>', 'how much longer texts are favoured, 0 to 1', number)
+    .option('--repetition-penalty <factor>', 'above 1: a window repeats its tokens less', number)
+    .option('--no-repeat-ngram-size <count>', 'so many tokens in a row never come twice', count)
     .option('--initial-prompt <text>', 'text to prompt the first window with')
+    .option('--prefix <text>', 'what the first window starts with')
+    .option('--hotwords <words>', 'words to expect in every window')
     .option('--no-condition', 'do not prompt a window with the text before it')
+    .option('--suppress-tokens <ids>', 'never written; -1 for the non-speech set', numbers)
+    .option('--clip-timestamps <seconds>', 'parts to transcribe: start,end,start,...', numbers)
+    .option('--word-timestamps', 'find when each word is spoken', false)
+    .option(
+      '--hallucination-silence-threshold <seconds>',
+      'skip silences longer than this around text that looks made up',
+      number,
+    )
+    .option('--highlight-words', 'underline each word in srt and vtt as it is spoken', false)
+    .option('--max-line-width <count>', 'characters of a subtitle line', count)
+    .option('--max-line-count <count>', 'lines of a subtitle; with --max-line-width', count)
+    .option('--max-words-per-line <count>', 'words of a subtitle', count)
     .option('--seed <number>', 'seed of the sampling', seed)
     .action(async (files: string[], options: Options) => {
       const failed = await untilInterrupted((signal) => transcribe(files, options, signal));
@@ -77,6 +117,10 @@ export function register(program: Command): void {
  */
 async function transcribe(files: string[], options: Options, signal: AbortSignal): Promise<number> {
   const { output, format } = options;
+  const layout = subtitleOptions(options);
+  // Wrong options are known before a model is loaded.
+  transcriptWriter(format, layout);
+  resolveTranscribeOptions(transcribeOptions(options));
   const names = output === undefined ? [] : outputNames(files, format);
   if (output !== undefined) await mkdir(output, { recursive: true });
   const progress = new ProgressBar();
@@ -90,7 +134,7 @@ async function transcribe(files: string[], options: Options, signal: AbortSignal
         const transcript = await transcribeFile(whisper, file, options, signal, progress);
         if (output !== undefined) {
           const path = join(output, names[index] ?? '');
-          await publishFile(path, formatTranscript(transcript, format));
+          await publishFile(path, formatTranscript(transcript, format, layout));
         }
         progress.line(summary(file, transcript, (performance.now() - started) / 1000));
       } catch (error) {
@@ -137,7 +181,7 @@ async function transcribeFile(
   progress: ProgressBar,
 ): Promise<Transcript> {
   const toStandardOutput = options.output === undefined;
-  const writer = transcriptWriter(options.format);
+  const writer = transcriptWriter(options.format, subtitleOptions(options));
   const write = async (text: string): Promise<void> => {
     if (toStandardOutput && text !== '') await writeOut(text, signal);
   };
@@ -161,16 +205,36 @@ async function transcribeFile(
   return step.value;
 }
 
+/** The entries that have a value: an option that is not given is no option. */
+function given<Values extends object>(
+  values: Values,
+): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as ReturnType<typeof given<Values>>;
+}
+
+function subtitleOptions(options: Options): SubtitleOptions {
+  const { maxLineWidth, maxLineCount, maxWordsPerLine, highlightWords } = options;
+  return { highlightWords, ...given({ maxLineWidth, maxLineCount, maxWordsPerLine }) };
+}
+
 function transcribeOptions(options: Options): TranscribeOptions {
-  const { language, task, temperature, bestOf, initialPrompt, condition, seed } = options;
+  const { language, task, temperature, bestOf, beamSize, patience, lengthPenalty } = options;
+  const { repetitionPenalty, noRepeatNgramSize, initialPrompt, prefix, hotwords, seed } = options;
+  const { suppressTokens, clipTimestamps, hallucinationSilenceThreshold } = options;
+  // What is laid out or judged by words finds them without being told.
+  const { highlightWords, ...layout } = subtitleOptions(options);
+  const needsWords =
+    highlightWords === true ||
+    Object.keys(layout).length > 0 ||
+    hallucinationSilenceThreshold !== undefined;
   return {
     task,
-    conditionOnPreviousText: condition,
-    ...(language === undefined ? {} : { language }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(bestOf === undefined ? {} : { bestOf }),
-    ...(initialPrompt === undefined ? {} : { initialPrompt }),
-    ...(seed === undefined ? {} : { seed }),
+    conditionOnPreviousText: options.condition,
+    wordTimestamps: options.wordTimestamps || needsWords,
+    ...given({ language, temperature, bestOf, beamSize, patience, lengthPenalty }),
+    ...given({ repetitionPenalty, noRepeatNgramSize, initialPrompt, prefix, hotwords, seed }),
+    ...given({ suppressTokens, clipTimestamps, hallucinationSilenceThreshold }),
   };
 }
 
@@ -233,8 +297,22 @@ function seed(text: string): number {
   return value;
 }
 
-function temperatures(text: string): number[] {
+function number(text: string): number {
+  const [value = NaN, ...others] = numbers(text);
+  if (others.length > 0) throw new InvalidArgumentError('Expected one number.');
+  return value;
+}
+
+function numbers(text: string): number[] {
   const values = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  if (!values.every(Number.isFinite)) {
+    throw new InvalidArgumentError('Expected numbers, separated by commas.');
+  }
+  return values;
+}
+
+function temperatures(text: string): number[] {
+  const values = numbers(text);
   if (values.some((value) => !(value >= 0 && value <= 2))) {
     throw new InvalidArgumentError('Expected numbers between 0 and 2, separated by commas.');
   }

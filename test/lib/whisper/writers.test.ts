@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { packageRoot } from '../../../lib/package_root.js';
-import type { Segment, Transcript } from '../../../lib/whisper/types.js';
+import type { SubtitleOptions } from '../../../lib/whisper/subtitles.js';
+import type { Segment, Transcript, Word } from '../../../lib/whisper/types.js';
 import {
   formatTimestamp,
   formatTranscript,
@@ -14,15 +15,21 @@ import {
 
 interface Units {
   format_timestamp: { s: number; h: boolean; m: '.' | ','; out: string }[];
-  writers: { fmt: string; out: string }[];
-  writers_input: { text: string; segments: { start: number; end: number; text: string }[] };
+  writers: { fmt: string; options: Record<string, unknown>; words: boolean; out: string }[];
+  writers_input: {
+    text: string;
+    segments: { start: number; end: number; text: string; words: Word[] }[];
+  };
 }
 
 const file = join(packageRoot(), 'test', 'fixtures', 'whisper', 'units.json');
 const units = JSON.parse(await readFile(file, 'utf8')) as Units;
 
-function transcript(pieces: { start: number; end: number; text: string }[]): Transcript {
-  const segments = pieces.map(({ start, end, text }, id): Segment => ({
+function transcript(
+  pieces: { start: number; end: number; text: string; words?: Word[] }[],
+): Transcript {
+  const segments = pieces.map(({ words, start, end, text }, id): Segment => ({
+    ...(words === undefined ? {} : { words }),
     ...{ id, seek: 0, start, end, text, tokens: [1, 2], temperature: 0 },
     ...{ avgLogProb: -0.2, compressionRatio: 1.1, noSpeechProb: 0.01 },
   }));
@@ -39,13 +46,64 @@ describe('formatTimestamp', () => {
 });
 
 describe('formatTranscript', () => {
-  const whole = transcript(units.writers_input.segments);
-  for (const { fmt, out } of units.writers) {
+  const { segments } = units.writers_input;
+  const whole = transcript(segments.map(({ start, end, text }) => ({ start, end, text })));
+  const timed = transcript(segments);
+  for (const { fmt, options, words, out } of units.writers) {
     const format = (fmt === 'txt' ? 'text' : fmt) as TranscriptFormat;
-    it(`writes ${format} as the reference`, () => {
-      assert.equal(formatTranscript(whole, format), out);
+    const ours: SubtitleOptions = Object.fromEntries(
+      Object.entries(options).map(([name, value]) => [
+        name.replace(/_./g, (mark) => mark.charAt(1).toUpperCase()),
+        value,
+      ]),
+    );
+    const kind = `${words ? 'words' : 'segments'} ${JSON.stringify(ours)}`;
+    it(`writes ${format} of ${kind} as the reference`, () => {
+      assert.equal(formatTranscript(words ? timed : whole, format, ours), out);
     });
   }
+
+  it('starts a subtitle anew after a pause, where segments do not count', () => {
+    const word = (text: string, start: number): Word => ({
+      ...{ word: text, start, end: start + 0.5, probability: 1 },
+    });
+    const spoken = transcript([
+      { start: 0, end: 2, text: ' a b', words: [word(' a', 0), word(' b', 1)] },
+      { start: 2, end: 9, text: ' c d', words: [word(' c', 2), word(' d', 8)] },
+    ]);
+    const text = formatTranscript(spoken, 'srt', { maxLineWidth: 20, maxLineCount: 2 });
+    assert.deepEqual(
+      text.split('\n\n').map((cue) => cue.split('\n')[2]),
+      ['a b c', 'd', undefined],
+    );
+  });
+
+  it('gives words to JSON', () => {
+    const json = JSON.parse(formatTranscript(timed, 'json')) as { segments: { words: Word[] }[] };
+    assert.deepEqual(json.segments[0]?.words[0], {
+      ...{ word: ' Hello', start: 0.3, end: 0.61, probability: 0.9 },
+    });
+  });
+
+  it('refuses layouts that it has no words for, or no subtitles', () => {
+    const refused: [() => unknown, RegExp][] = [
+      [() => formatTranscript(whole, 'srt', { highlightWords: true }), /wordTimestamps: true/],
+      [
+        () => formatTranscript(timed, 'tsv', { maxLineWidth: 9 }),
+        /maxLineWidth is for srt and vtt/,
+      ],
+      [() => transcriptWriter('srt', { maxLineCount: 2 }), /without maxLineWidth/],
+      [() => transcriptWriter('srt', { maxLineWidth: 0 }), /between 1 and 1000 for maxLineWidth/],
+      [() => transcriptWriter('srt', { width: 3 } as SubtitleOptions), /Unknown option "width"/],
+    ];
+    for (const [run, message] of refused) {
+      assert.throws(run, { code: 'INVALID_ARGUMENT', message });
+    }
+    assert.equal(
+      formatTranscript(whole, 'srt', { highlightWords: false }),
+      formatTranscript(whole, 'srt'),
+    );
+  });
 
   it("writes JSON with the reference's keys", () => {
     const json = JSON.parse(formatTranscript(whole, 'json')) as Record<string, unknown>;
@@ -81,8 +139,8 @@ describe('formatTranscript', () => {
     for (const format of transcriptFormats) {
       const writer = transcriptWriter(format);
       let text = writer.begin();
-      for (const segment of whole.segments) text += writer.segment(segment);
-      assert.equal(text + writer.end(whole), formatTranscript(whole, format));
+      for (const segment of timed.segments) text += writer.segment(segment);
+      assert.equal(text + writer.end(timed), formatTranscript(timed, format));
     }
   });
 
