@@ -15,6 +15,7 @@ import { fetchAudio, type AudioInputOptions } from './audio_input.js';
 import {
   parseTranscription,
   type OutputSegment,
+  type OutputWord,
   type TextFormat,
   type TranscriptionInput,
   type TranscriptionOutput,
@@ -100,6 +101,7 @@ async function transcribe(
     translation: translation ? formatText(translation, input.translation) : null,
     device: whisper.info.device.startsWith('cuda') ? 'cuda' : 'cpu',
     model,
+    ...(input.word_timestamps ? { word_timestamps: outputWords(transcript) } : {}),
   };
 }
 
@@ -136,6 +138,7 @@ async function passes(
 
 /** The library's options for a job's. */
 export function transcribeOptions(input: TranscriptionInput): TranscribeOptions {
+  const beams = input.beam_size ?? 1;
   return {
     temperature: temperatures(input.temperature, input.temperature_increment_on_fallback),
     compressionRatioThreshold: input.compression_ratio_threshold,
@@ -143,6 +146,10 @@ export function transcribeOptions(input: TranscriptionInput): TranscribeOptions 
     noSpeechThreshold: input.no_speech_threshold,
     conditionOnPreviousText: input.condition_on_previous_text,
     seed: input.seed,
+    ...(beams > 1 ? { beamSize: beams, patience: input.patience ?? 1 } : {}),
+    // The official default, 0, would rank by the sum, which is best for texts that break off early.
+    ...(input.length_penalty ? { lengthPenalty: input.length_penalty } : {}),
+    ...(input.word_timestamps ? { wordTimestamps: true } : {}),
     ...(input.language ? { language: input.language } : {}),
     ...(input.initial_prompt ? { initialPrompt: input.initial_prompt } : {}),
     ...(input.best_of === null ? {} : { bestOf: input.best_of }),
@@ -173,6 +180,13 @@ function formatText(transcript: Transcript, format: TextFormat): string {
   if (format === 'srt' || format === 'vtt') return formatTranscript(transcript, format);
   const separator = format === 'plain_text' ? ' ' : '\n';
   return transcript.segments.map((segment) => segment.text.trim()).join(separator);
+}
+
+/** One flat list, as the official worker gives it. */
+function outputWords({ segments }: Transcript): OutputWord[] {
+  return segments.flatMap(({ words = [] }) =>
+    words.map(({ word, start, end }) => ({ word, start, end })),
+  );
 }
 
 function outputSegment(segment: Segment): OutputSegment {

@@ -2,11 +2,6 @@
  * The input of a transcription job: that of RunPod's own Whisper worker (worker-faster_whisper), so
  * that its clients move over unchanged, and `seed`; and the output, with the keys of that worker.
  * The descriptions are the documentation: docs/api.md and the JSON Schema are made from them.
- *
- * Decoding is greedy at temperature 0, with `best_of` samples above. Beam search is not served; its
- * options are accepted where a client writes down the official defaults (`beam_size` 5,
- * `patience` 1, `length_penalty` 0) or asks for what is done anyway (`beam_size` 1), and any other
- * value is refused instead of being ignored.
  */
 import { z } from 'zod';
 import { parseInput } from './parse_input.js';
@@ -19,23 +14,6 @@ const format = z
   .enum([...FORMATS, 'plain text'])
   .transform((value): TextFormat => (value === 'plain text' ? 'plain_text' : value))
   .prefault('plain_text');
-
-/** An option of the official worker that is not served: only values that change nothing. */
-const unserved = <T extends number | boolean>(
-  name: string,
-  schema: z.ZodType<T>,
-  harmless: readonly (T | null)[],
-  fallback: T,
-) =>
-  schema
-    .nullable()
-    .default(fallback)
-    .refine((value) => harmless.includes(value), {
-      error: `${name} is not served by this worker: leave it out or send ${harmless.map(String).join(' or ')}`,
-    })
-    .describe(
-      `Not served: accepted for the official worker's clients, with ${harmless.map(String).join(' or ')} alone`,
-    );
 
 /** Catalogue names only: a job must not name a folder of the machine. */
 const modelName = z
@@ -96,9 +74,30 @@ export const transcriptionSchema = z
       .nullable()
       .default(5)
       .describe('Samples to choose from at temperatures above 0'),
-    beam_size: unserved('beam_size', z.number().int(), [5, 1, null], 5),
-    patience: unserved('patience', z.number(), [1, null], 1),
-    length_penalty: unserved('length_penalty', z.number(), [0, null], 0),
+    beam_size: z
+      .number()
+      .int()
+      .min(1)
+      .max(32)
+      .nullable()
+      .default(5)
+      .describe('Beams of the search at temperature 0; 1 or null: greedy, which is faster'),
+    patience: z
+      .number()
+      .min(0.01)
+      .max(100)
+      .nullable()
+      .default(1)
+      .describe('The search ends after beam_size * patience finished texts'),
+    length_penalty: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullable()
+      .default(0)
+      .describe(
+        'Exponent of the length by which texts of the search are ranked; higher ones favour long texts. 0 or null: by the mean log-probability of a token',
+      ),
     suppress_tokens: z
       .string()
       .max(10_000)
@@ -137,8 +136,18 @@ export const transcriptionSchema = z
     no_speech_threshold: threshold(0.6).describe(
       'Above it a window of low log-probability counts as silence; null: off',
     ),
-    enable_vad: unserved('enable_vad', z.boolean(), [false, null], false),
-    word_timestamps: unserved('word_timestamps', z.boolean(), [false, null], false),
+    enable_vad: z
+      .literal(false, {
+        error: 'enable_vad is not served by this worker: leave it out or send false',
+      })
+      .nullable()
+      .default(false)
+      .describe("Not served: accepted for the official worker's clients, with false or null alone"),
+    word_timestamps: z
+      .boolean()
+      .nullable()
+      .default(false)
+      .describe('Give the time of every word, too'),
     seed: z
       .number()
       .int()
@@ -169,6 +178,14 @@ const segmentSchema = z.object({
 });
 export type OutputSegment = z.output<typeof segmentSchema>;
 
+const wordSchema = z.object({
+  word: z.string().describe('With the blank before it and its punctuation'),
+  start: seconds.describe('Seconds'),
+  end: seconds.describe('Seconds'),
+});
+
+export type OutputWord = z.output<typeof wordSchema>;
+
 export const transcriptionOutputSchema = z
   .object({
     segments: z.array(segmentSchema).describe('What was said, in order of time'),
@@ -177,6 +194,10 @@ export const transcriptionOutputSchema = z
     translation: z.string().nullable().describe('In English; null where none was asked for'),
     device: z.enum(['cpu', 'cuda']).describe('What it was computed on'),
     model: z.string().describe('Name of the model'),
+    word_timestamps: z
+      .array(wordSchema)
+      .optional()
+      .describe('Present where it was asked for: the words of all segments'),
   })
   .describe('Output of a transcription job');
 

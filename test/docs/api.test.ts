@@ -239,8 +239,10 @@ describe('on a local platform', () => {
       assert.equal(status, 'COMPLETED', error);
       assert.deepEqual(transcriptionOutputSchema.parse(output), output);
       const [documented] = ofKind('output transcription');
-      assert.deepEqual(shapeOf(output), shapeOf(documented?.value));
       const wanted = value['input'] as Json;
+      const expected = { ...documented?.value };
+      if (!wanted['word_timestamps']) delete expected['word_timestamps'];
+      assert.deepEqual(shapeOf(output), shapeOf(expected));
       const got = output as Json;
       assert.equal(got['model'], wanted['model'] ?? 'base');
       assert.equal(typeof got['translation'], wanted['translate'] ? 'string' : 'object');

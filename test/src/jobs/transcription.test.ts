@@ -149,6 +149,27 @@ test('formats: srt, vtt, lines', { skip }, async () => {
   assert.equal(spoken(lines?.replaceAll('\n', ' ')), SPOKEN);
 });
 
+test('word_timestamps adds a flat list of words', { skip }, async () => {
+  const options = { model: 'tiny.en', beam_size: 1, word_timestamps: true };
+  const { output, error } = await run({ audio_base64, ...options });
+  const list = output?.word_timestamps ?? [];
+  assert.equal(spoken(list.map(({ word }) => word).join('')), SPOKEN, error);
+  let last = 0;
+  for (const { word, start, end, ...more } of list) {
+    assert.ok(start >= last && end >= start && end < 8, `${word} ${start} ${end}`);
+    assert.deepEqual(more, {});
+    last = start;
+  }
+});
+
+test('beam search and the greedy one both hear what is said', { skip }, async () => {
+  const searches = [{ beam_size: 5, patience: 2 }, { beam_size: 1 }, { length_penalty: 0.6 }];
+  for (const options of searches) {
+    const { output, error } = await run({ audio_base64, model: 'tiny.en', ...options });
+    assert.equal(spoken(output?.transcription), SPOKEN, error);
+  }
+});
+
 test('translate adds a translation', { skip }, async () => {
   const { output, error } = await run({ audio_base64, translate: true, translation: 'srt' });
   assert.match(output?.translation ?? error ?? '', /^1\n00:00:0\d,\d{3} --> /);

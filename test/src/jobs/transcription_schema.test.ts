@@ -28,10 +28,12 @@ const OFFICIAL = {
   word_timestamps: false,
 };
 
-test("the official worker's defaults, written out or not, mean the library's defaults", () => {
+test("the official worker's defaults, written out or not, are the same", () => {
   const written = transcribeOptions(parseTranscription(OFFICIAL));
   assert.deepEqual(transcribeOptions(parseTranscription({})), written);
   assert.deepEqual(written, {
+    beamSize: 5,
+    patience: 1,
     temperature: [0, 0.2, 0.4, 0.6, 0.8, 1],
     bestOf: 5,
     compressionRatioThreshold: 2.4,
@@ -50,6 +52,10 @@ test('options arrive at the library', () => {
       temperature: 0.5,
       temperature_increment_on_fallback: 0.3,
       best_of: 2,
+      beam_size: 3,
+      patience: 2,
+      length_penalty: 0.6,
+      word_timestamps: true,
       suppress_tokens: '-1, 5,7',
       initial_prompt: 'Guten Tag',
       condition_on_previous_text: false,
@@ -63,6 +69,10 @@ test('options arrive at the library', () => {
     language: 'de',
     temperature: [0.5, 0.8],
     bestOf: 2,
+    beamSize: 3,
+    patience: 2,
+    lengthPenalty: 0.6,
+    wordTimestamps: true,
     suppressTokens: [-1, 5, 7],
     initialPrompt: 'Guten Tag',
     conditionOnPreviousText: false,
@@ -77,20 +87,26 @@ test('options arrive at the library', () => {
   assert.deepEqual(transcribeOptions(empty).suppressTokens, []);
 });
 
-test('what is not served is refused by name, what changes nothing is accepted', () => {
-  for (const [name, value] of [
-    ['beam_size', 10],
-    ['patience', 2],
-    ['length_penalty', 0.5],
-    ['enable_vad', true],
-    ['word_timestamps', true],
-  ] as const) {
-    assert.throws(() => parseTranscription({ [name]: value }), {
-      code: 'JOB_INVALID',
-      message: new RegExp(`${name} is not served`),
-    });
+test('a beam of one is the greedy search, and null leaves it to the library', () => {
+  for (const beam_size of [1, null]) {
+    const options = transcribeOptions(parseTranscription({ beam_size, patience: 2 }));
+    assert.equal(options.beamSize, undefined);
+    // Which says nothing without a beam.
+    assert.equal(options.patience, undefined);
   }
-  assert.equal(parseTranscription({ beam_size: 1 }).beam_size, 1);
+  const nothing = transcribeOptions(
+    parseTranscription({ patience: null, length_penalty: null, word_timestamps: null }),
+  );
+  assert.deepEqual([nothing.patience, nothing.lengthPenalty], [1, undefined]);
+  assert.equal(nothing.wordTimestamps, undefined);
+});
+
+test('what is not served is refused by name, what changes nothing is accepted', () => {
+  assert.throws(() => parseTranscription({ enable_vad: true }), {
+    code: 'JOB_INVALID',
+    message: /enable_vad is not served/,
+  });
+  assert.equal(parseTranscription({ enable_vad: null }).enable_vad, null);
   assert.equal(parseTranscription({ transcription: 'plain text' }).transcription, 'plain_text');
 });
 
@@ -101,6 +117,11 @@ test('wrong input is refused with everything that is wrong', () => {
     [{ temperature: 3 }, /temperature/],
     [{ temperature: NaN }, /temperature/],
     [{ best_of: 0 }, /best_of/],
+    [{ beam_size: 0 }, /beam_size/],
+    [{ beam_size: 33 }, /beam_size/],
+    [{ patience: 0 }, /patience/],
+    [{ length_penalty: 2 }, /length_penalty/],
+    [{ word_timestamps: 'yes' }, /word_timestamps/],
     [{ transcription: 'docx' }, /transcription/],
     [{ suppress_tokens: 'a,b' }, /suppress_tokens must be/],
     [{ model: '../../etc' }, /model must be/],
