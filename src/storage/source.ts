@@ -29,7 +29,7 @@ export interface FetchContext {
 export interface Source {
   /** For messages: "the hub https://...". */
   readonly description: string;
-  readonly kind: 'hub' | 'mirror';
+  readonly kind: 's3' | 'hub' | 'mirror';
   list(context: FetchContext): Promise<SourceListing>;
   /**
    * Leaves every file of the listing in `folder` under its digest's hex digits, verified and
