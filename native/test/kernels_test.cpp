@@ -187,6 +187,36 @@ TEST(kernels_test, "attention: any length and number of queries, alone equal to 
           at::Tensor alone = at::empty({1, head});
           run(rows - 1, 1, alone);
           EXPECT(alone.equal(out.narrow(0, rows - 1, 1)));
+
+          // The same blocks in another order, with others between.
+          const int64_t count = padded / kBlock;
+          at::Tensor keys = random({2 * count, head, kBlock}).to(storage);
+          at::Tensor values = random({2 * count, kBlock, head}).to(storage);
+          const at::Tensor whole = at::constant_pad_nd(value, {0, 0, 0, padded - length});
+          std::vector<int32_t> pages;
+          for (int64_t i = 0; i < count; ++i) {
+            pages.push_back(static_cast<int32_t>(2 * (count - i) - 1));
+            keys.select(0, pages.back()).copy_(blocks.select(0, i));
+            values.select(0, pages.back()).copy_(whole.narrow(0, i * kBlock, kBlock));
+          }
+          at::Tensor paged = at::empty({rows, head});
+          kernels->attention({
+              .query = query.const_data_ptr<float>(),
+              .query_stride = head,
+              .key = keys.const_data_ptr(),
+              .value = values.const_data_ptr(),
+              .block_stride = head * kBlock,
+              .pages = pages.data(),
+              .storage = storage == at::kFloat ? Storage::kFloat32 : Storage::kBFloat16,
+              .out = paged.data_ptr<float>(),
+              .out_stride = head,
+              .scratch = scratch.data(),
+              .rows = rows,
+              .length = length,
+              .head = head,
+              .scale = 0.125F,
+          });
+          EXPECT(paged.equal(out));
         }
       }
     }

@@ -76,6 +76,60 @@ TEST(sampling_test, "suppressed tokens never come, blanks only not first") {
   EXPECT(allowed(options, {2}).size() == kSize - 2);
 }
 
+TEST(sampling_test, "what came before is penalised once, whichever sign its logit has") {
+  DecodeRequest options = request();
+  options.timestamps.reset();
+  options.repetition_penalty = 2;
+  std::vector<float> logits = {3, -3, 3, -3};
+  const std::vector<int64_t> sampled = {0, 1, 0, 0};
+  apply_rules(logits, options, sampled);
+  EXPECT(logits == (std::vector<float>{1.5, -6, 3, -3}));
+}
+
+TEST(sampling_test, "no run of tokens comes twice") {
+  DecodeRequest options = request();
+  options.timestamps.reset();
+  const auto masked = [&](int64_t size, std::vector<int64_t> sampled) {
+    options.no_repeat_ngram = size;
+    std::vector<int64_t> out;
+    std::vector<float> logits(10, 0);
+    apply_rules(logits, options, sampled);
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (!std::isfinite(logits[i])) out.push_back(static_cast<int64_t>(i));
+    }
+    return out;
+  };
+  EXPECT(masked(3, {1, 2, 3, 1, 2, 4, 1, 2}) == (std::vector<int64_t>{3, 4}));
+  EXPECT(masked(3, {1, 2, 3, 2, 1}).empty());
+  EXPECT(masked(3, {1, 2}).empty());
+  EXPECT(masked(2, {7, 7}) == std::vector<int64_t>{7});
+  EXPECT(masked(1, {5, 2}) == (std::vector<int64_t>{2, 5}));
+  EXPECT(masked(1, {}).empty());
+}
+
+TEST(sampling_test, "the most probable tokens, the lower id first of equals, none that is masked") {
+  std::vector<Sample> found;
+  std::vector<float> logits(2000, -1);
+  for (const size_t token : {3, 700, 701, 1999}) logits[token] = 2;
+  logits[600] = 5;
+  logits[0] = 1;
+  const auto tokens = [&](int64_t count) {
+    most_probable(logits, count, found);
+    std::vector<int64_t> out;
+    for (const Sample& sample : found) out.push_back(sample.token);
+    return out;
+  };
+  EXPECT(tokens(6) == (std::vector<int64_t>{600, 3, 700, 701, 1999, 0}));
+  EXPECT(tokens(3) == (std::vector<int64_t>{600, 3, 700}));
+  double total = 0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+  EXPECT_LESS(std::abs(found[0].log_probability - (5 - std::log(total))), 1e-5);
+  std::fill(logits.begin() + 1, logits.end(), -INFINITY);
+  EXPECT(tokens(3) == std::vector<int64_t>{0});
+  logits[0] = -INFINITY;
+  EXPECT(tokens(3).empty());
+}
+
 TEST(sampling_test, "draws follow the probabilities and depend on seed, row and step alone") {
   DecodeRequest options = request();
   options.temperature = 1;

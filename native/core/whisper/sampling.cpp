@@ -143,7 +143,7 @@ void most_probable(std::span<const float> logits, int64_t count, std::vector<Sam
     const int64_t end = std::min(size, begin + kPart);
     const int64_t best = kernels.max_index(logits.data() + begin, end - begin);
     if (best < 0 || !(logits[static_cast<size_t>(begin + best)] > least)) continue;
-    for (int64_t token = begin + best; token < end; ++token) {
+    for (int64_t token = begin; token < end; ++token) {
       const float logit = logits[static_cast<size_t>(token)];
       if (!(logit > least)) continue;
       if (static_cast<int64_t>(out.size()) == count) out.pop_back();
