@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { checkNumber } from '../../lib/validate.js';
 import { BucketError, explainBucketError, type BucketAction } from './bucket_errors.js';
-import type { BucketSettings } from './bucket_environment.js';
+import { describeEndpoint, type BucketSettings } from './bucket_environment.js';
 import { checkKey, jobKey } from './bucket_key.js';
 
 export interface BucketOptions {
@@ -116,6 +116,19 @@ export class Bucket {
   }
 
   /**
+   * Deletes an object under a whole key; one that is not there is no error.
+   * @throws BucketError BUCKET_FAILED; the signal's reason when it aborts.
+   */
+  async delete(key: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+    const signal = options.signal ?? new AbortController().signal;
+    const input = { Bucket: this.name, Key: checkKey(key) };
+    await this.#call({ doing: `Deleting ${this.name}/${key}`, key }, signal, async (client) => {
+      const { DeleteObjectCommand } = await import('@aws-sdk/client-s3');
+      await client.send(new DeleteObjectCommand(input), { abortSignal: signal });
+    });
+  }
+
+  /**
    * A link that lets anyone read the object, for at most seven days; one signed with a session's
    * keys (AWS_SESSION_TOKEN) ends with the session.
    * @throws ArgumentError INVALID_ARGUMENT where `expiresSeconds` is out of range.
@@ -135,6 +148,24 @@ export class Bucket {
       const signingDate = new Date(Date.now() + client.config.systemClockOffset);
       return getSignedUrl(client, new GetObjectCommand(input), { expiresIn, signingDate });
     });
+  }
+
+  /**
+   * For what this class does not do itself: the SDK's client, with errors explained. A VoxpodError
+   * that `work` throws is passed on as it is.
+   * @throws BucketError BUCKET_FAILED; the signal's reason when it aborts.
+   */
+  async call<T>(
+    action: BucketAction,
+    signal: AbortSignal,
+    work: (client: S3Client, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#call(action, signal, work);
+  }
+
+  /** For messages: "the bucket models at https://...". */
+  get description(): string {
+    return `the bucket ${this.name} at ${describeEndpoint(this.#settings)}`;
   }
 
   /** Closes connections that are kept for a next call. */

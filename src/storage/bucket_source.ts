@@ -194,14 +194,14 @@ function rangeReader(
       const condition = etag === undefined ? {} : { 'if-match': etag };
       const demand = { ...request, ...range, headers: { ...headers, ...condition } };
       try {
-        return await connection.get(demand, sink, signal);
+        await connection.get(demand, sink, signal); return;
       } catch (error) {
         if (!(error instanceof UnexpectedAnswerError)) throw error;
       }
       signature = undefined;
       try {
         // The SDK knows what can be tried again, and what to say about what cannot.
-        return await readRange(bucket, key, { ...range, etag }, sink, signal);
+        await readRange(bucket, key, { ...range, etag }, sink, signal); return;
       } catch (error) {
         if (!(error instanceof ObjectChangedError) || seen.changes > 0) throw error;
         // Many ranges find it out; one of them begins again for all.

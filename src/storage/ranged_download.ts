@@ -82,7 +82,7 @@ class Download {
 
   async fetch(file: RangedFile): Promise<void> {
     const target = await PartFile.open(file);
-    if (target === undefined) return this.#progress(file.size);
+    if (target === undefined) { this.#progress(file.size); return; }
     this.#progress(target.bytes);
     // The others stop when one fails.
     const failed = new AbortController();
