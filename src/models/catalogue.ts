@@ -140,6 +140,24 @@ export function parseModelName(name: string): ModelReference {
   );
 }
 
+/** Where the mirror's files go: they are not the hub's, file by file. */
+export function mirrorRepository(model: Pick<ModelReference, 'name'>): string {
+  return `${MIRROR_PREFIX}${model.name}`;
+}
+
+const MIRROR_PREFIX = 'voxpod-mirror/whisper-';
+
+/** Repositories that a model may lie under in a cache. */
+export function repositoriesOf(model: ModelReference): string[] {
+  return model.mirror ? [model.repository, mirrorRepository(model)] : [model.repository];
+}
+
+/** The catalogue's name of what lies under a repository, else the repository itself. */
+export function modelNameOf(repository: string): string {
+  if (repository.startsWith(MIRROR_PREFIX)) return repository.slice(MIRROR_PREFIX.length);
+  return CATALOGUE.find((entry) => entry.repository === repository)?.name ?? repository;
+}
+
 function openai(name: string, megabytes: number): CatalogueEntry {
   return { name, repository: `openai/whisper-${name}`, bytes: megabytes * MB };
 }

@@ -1,11 +1,11 @@
 /** Which models are loaded: each once, leased to whoever uses it, the oldest idle one given up. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, VoxpodError } from '../../lib/errors.js';
+import { messageOf, ModelError, VoxpodError, type ErrorCode } from '../../lib/errors.js';
 import { Whisper, type WhisperOptions } from '../../lib/index.js';
 import type { Logger } from '../log.js';
 import { untilAborted } from './shared_tasks.js';
-import type { ModelProgress, ModelStore } from './store.js';
+import type { HeldModel, ModelProgress, ModelStore } from './store.js';
 
 export interface ModelPoolOptions {
   store: ModelStore;
@@ -39,6 +39,8 @@ export interface WhisperLease {
 
 interface Entry {
   folder: string;
+  /** Keeps the model's files from being evicted as long as it is in memory. */
+  held: HeldModel;
   /** Settles with the loaded model, or with why it could not be loaded. */
   ready: Promise<Whisper>;
   loaded: boolean;
@@ -50,7 +52,7 @@ interface Entry {
 }
 
 interface Ticket {
-  folder: string;
+  held: HeldModel;
   admit: (entry: Entry) => void;
   refuse: (error: unknown) => void;
 }
@@ -76,16 +78,24 @@ export class ModelPool {
   }
 
   /**
-   * Resolves with a loaded model, which the caller must release.
+   * Resolves with a loaded model, which the caller must release. One whose files turn out to be
+   * damaged is fetched again, once.
    * @throws what the store and Whisper.load throw; DISPOSED; the signal's reason
    */
   async acquireWhisper(name: string, options: AcquireOptions = {}): Promise<WhisperLease> {
-    const { signal, onProgress } = options;
+    try {
+      return await this.#acquire(name, options);
+    } catch (error) {
+      if (!(error instanceof ModelError) || !MAYBE_DAMAGED.includes(error.code)) throw error;
+      if (!(await this.#options.store.repair(name, options.signal))) throw error;
+      return this.#acquire(name, options);
+    }
+  }
+
+  async #acquire(name: string, { signal, onProgress }: AcquireOptions): Promise<WhisperLease> {
     this.#refuseIfDisposed();
-    const { folder } = await this.#options.store.resolve(name, { signal, onProgress });
-    this.#refuseIfDisposed();
-    signal?.throwIfAborted();
-    const entry = await this.#admission(folder, signal);
+    const held = await this.#options.store.acquire(name, { signal, onProgress });
+    const entry = await this.#admission(held, signal);
     const listener = (progress: LoadProgress): void => onProgress?.(progress);
     entry.listeners.add(listener);
     try {
@@ -110,7 +120,18 @@ export class ModelPool {
   }
 
   /** Waits for a place in memory; the entry that comes back is leased. */
-  #admission(folder: string, signal: AbortSignal | undefined): Promise<Entry> {
+  async #admission(held: HeldModel, signal: AbortSignal | undefined): Promise<Entry> {
+    try {
+      this.#refuseIfDisposed();
+      signal?.throwIfAborted();
+      return await this.#queued(held, signal);
+    } catch (error) {
+      await held.release();
+      throw error;
+    }
+  }
+
+  #queued(held: HeldModel, signal: AbortSignal | undefined): Promise<Entry> {
     return new Promise<Entry>((resolve, reject) => {
       const leave = (): void => {
         this.#queue.splice(this.#queue.indexOf(ticket), 1);
@@ -118,7 +139,7 @@ export class ModelPool {
         this.#serve();
       };
       const ticket: Ticket = {
-        folder,
+        held,
         admit: (entry) => {
           signal?.removeEventListener('abort', leave);
           resolve(entry);
@@ -137,10 +158,12 @@ export class ModelPool {
   /** Serves the queue from its head as far as there is room. */
   #serve(): void {
     for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
-      let entry = this.#entries.get(head.folder);
+      let entry = this.#entries.get(head.held.folder);
       if (entry === undefined) {
         if (this.#occupants.size >= this.#maxModels) return this.#makeRoom();
-        entry = this.#load(head.folder);
+        entry = this.#load(head.held);
+      } else {
+        void head.held.release();
       }
       entry.leases += 1;
       this.#queue.shift();
@@ -156,7 +179,8 @@ export class ModelPool {
     if (oldest) void this.#evict(oldest);
   }
 
-  #load(folder: string): Entry {
+  #load(held: HeldModel): Entry {
+    const { folder } = held;
     const { device, dtype, threads, maxBatch, log } = this.#options;
     const controller = new AbortController();
     const listeners = new Set<(progress: LoadProgress) => void>();
@@ -179,7 +203,7 @@ export class ModelPool {
       return whisper;
     };
     const entry: Entry = {
-      ...{ folder, controller, listeners, loaded: false, leases: 0, lastUsed: ++this.#uses },
+      ...{ folder, held, controller, listeners, loaded: false, leases: 0, lastUsed: ++this.#uses },
       ready: load(),
     };
     this.#entries.set(folder, entry);
@@ -189,6 +213,7 @@ export class ModelPool {
       // Not kept: the next one to ask tries again.
       this.#forget(entry);
       this.#occupants.delete(entry);
+      void held.release();
       this.#serve();
     });
     return entry;
@@ -205,6 +230,7 @@ export class ModelPool {
       this.#options.log?.warn(`${entry.folder}: could not be disposed: ${messageOf(error)}`);
     }
     this.#occupants.delete(entry);
+    await entry.held.release();
     this.#serve();
   }
 
@@ -229,6 +255,13 @@ export class ModelPool {
     if (this.#disposed) throw disposedError();
   }
 }
+
+/** How loading fails where bytes of a file are not what they were. */
+const MAYBE_DAMAGED: readonly ErrorCode[] = [
+  'CHECKPOINT_CORRUPT',
+  'MODEL_INVALID',
+  'TOKENIZER_INVALID',
+];
 
 function disposedError(): VoxpodError {
   return new VoxpodError('DISPOSED', 'The models were disposed; no more can be acquired.');

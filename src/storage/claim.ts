@@ -6,23 +6,22 @@
  * lies there. The claim saves double work; nothing may depend on it for correctness: a process that
  * was merely suspended may come back and write beside its successor.
  */
-import { mkdir, readFile, readdir, readlink, stat, utimes, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive, isDead, self, type Owner } from './owner.js';
 
-interface Owner {
-  /** Machine and process namespace within which `pid` means something. */
-  machine: string;
-  pid: number;
-  /** Start time of the process, which tells it from a later one with its number. */
-  started: string;
-  released?: boolean;
+interface Holder extends Owner {
+  released: boolean;
 }
+
+/** Somebody took this process for dead and goes on in its place. */
+export class ClaimLostError extends Error {}
 
 export interface Claim {
   readonly folder: string;
-  /** Aborted when somebody took this process for dead and goes on in its place. */
+  /** Aborted, with a ClaimLostError, when it is somebody else's. */
   readonly lost: AbortSignal;
   /** Lets the next one have the folder, with what lies in it. */
   release(): Promise<void>;
@@ -40,12 +39,15 @@ export interface ClaimOptions {
   pollMs?: number;
 }
 
+const DEFAULT_STALE_MS = 60_000;
+const DRAFT = 'draft-';
+
 /** Resolves with the claim, or with undefined as soon as `done` says so. */
 export async function claimFolder(
   folder: string,
   options: ClaimOptions,
 ): Promise<Claim | undefined> {
-  const { signal, done, onWait, staleMs = 60_000, pollMs = 250 } = options;
+  const { signal, done, onWait, staleMs = DEFAULT_STALE_MS, pollMs = 250 } = options;
   const watched = { key: '', since: 0 };
   let waiting = false;
   for (;;) {
@@ -67,37 +69,35 @@ export async function claimFolder(
   }
 }
 
-/** How long an owner that cannot be looked at is believed to live, for clearing up. */
-const UNSEEN_OWNER_MS = 10 * 60_000;
+/** The claim, unless somebody has it or may have it: undefined at once then. */
+export async function tryClaimFolder(folder: string): Promise<Claim | undefined> {
+  await mkdir(folder, { recursive: true });
+  const last = await lastOwner(folder);
+  if (last !== undefined && !(await isOver(last))) return undefined;
+  return take(folder, (last?.generation ?? 0) + 1, DEFAULT_STALE_MS);
+}
 
 /** Whether nobody works in the folder and nobody has for `ageMs`; for clearing up. */
 export async function isAbandoned(folder: string, ageMs: number): Promise<boolean> {
   const last = await lastOwner(folder);
   // Clocks of file systems run ahead by fractions.
   const age = Math.max(0, Date.now() - (last?.mtimeMs ?? (await stat(folder)).mtimeMs));
-  if (last?.owner?.released === true) return age >= ageMs;
-  if (last?.owner?.machine === (await self()).machine) {
-    return age >= ageMs && !(await isAlive(last.owner));
-  }
-  return age >= Math.max(ageMs, UNSEEN_OWNER_MS);
+  return age >= ageMs && (last === undefined || (await isOver(last)));
 }
 
 interface LastOwner {
   generation: number;
-  /** Undefined while it is being written, or where it cannot be read. */
-  owner: Owner | undefined;
+  /** Undefined where it cannot be read. */
+  owner: Holder | undefined;
   mtimeMs: number;
 }
 
 async function lastOwner(folder: string): Promise<LastOwner | undefined> {
   const names = await readdir(folder).catch(ignoreMissing);
-  const generations = (names ?? []).flatMap((name) => {
-    const match = /^owner-(\d+)\.json$/.exec(name);
-    return match ? [Number(match[1])] : [];
-  });
+  const generations = generationsOf(names ?? []);
   if (generations.length === 0) return undefined;
   const generation = Math.max(...generations);
-  const file = ownerFile(folder, generation);
+  const file = join(folder, ownerName(generation));
   const status = await stat(file).catch(ignoreMissing);
   if (status === undefined) return undefined;
   const text = (await readFile(file, 'utf8').catch(ignoreMissing)) ?? '';
@@ -110,7 +110,8 @@ async function isGone(
   staleMs: number,
 ): Promise<boolean> {
   if (last.owner?.released === true) return true;
-  if (last.owner?.machine === (await self()).machine) return !(await isAlive(last.owner));
+  const alive = await isAlive(last.owner);
+  if (alive !== undefined) return !alive;
   // Another machine: judged by its touches, timed by our clock, since theirs may differ.
   const key = `${last.generation} ${last.mtimeMs}`;
   const now = performance.now();
@@ -123,14 +124,18 @@ async function take(
   generation: number,
   staleMs: number,
 ): Promise<Claim | undefined> {
-  const file = ownerFile(folder, generation);
+  const file = join(folder, ownerName(generation));
   const owner = await self();
   try {
-    await writeFile(file, JSON.stringify(owner), { flag: 'wx' });
+    await createWhole(folder, file, JSON.stringify(owner));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' || code === 'ENOENT') return undefined;
     throw error;
+  }
+  if (!(await isSuccessor(folder, generation))) {
+    await rm(file, { force: true });
+    return undefined;
   }
   const lost = new AbortController();
   const beat = async (): Promise<void> => {
@@ -138,7 +143,7 @@ async function take(
     await utimes(file, now, now).catch(ignoreMissing);
     const last = await lastOwner(folder);
     if (last !== undefined && last.generation > generation) {
-      lost.abort(new Error(`Another process took over ${folder}`));
+      lost.abort(new ClaimLostError(`Another process took over ${folder}`));
     }
   };
   const heart = setInterval(() => void beat().catch(() => undefined), staleMs / 6);
@@ -148,59 +153,70 @@ async function take(
     lost: lost.signal,
     async release() {
       clearInterval(heart);
-      // The folder may be gone already: published and removed.
+      // Longer than what it is written over. The folder may be gone already: published and removed.
       const released = JSON.stringify({ ...owner, released: true });
       await writeFile(file, released, { flag: 'r+' }).catch(ignoreMissing);
     },
   };
 }
 
-async function isAlive(owner: Owner): Promise<boolean> {
+/** Creates the file with its content at once: whoever is killed half-way leaves no owner at all. */
+async function createWhole(folder: string, file: string, content: string): Promise<void> {
+  const draft = join(folder, DRAFT + randomUUID());
   try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    await writeFile(draft, content);
+    await link(draft, file).catch(async (error: unknown) => {
+      const { code } = error as NodeJS.ErrnoException;
+      // File systems without hard links: some network volumes.
+      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
+      await writeFile(file, content, { flag: 'wx' });
+    });
+  } finally {
+    await rm(draft, { force: true });
   }
-  return owner.started === (await startTime(owner.pid));
 }
 
-let ownSelf: Promise<Owner> | undefined;
-
-function self(): Promise<Owner> {
-  ownSelf ??= (async () => {
-    // Containers on one machine share the boot id and often the host name, but not this namespace.
-    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => hostname());
-    const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
-    const machine = `${boot.trim()} ${namespace}`;
-    return { machine, pid: process.pid, started: await startTime(process.pid) };
-  })();
-  return ownSelf;
+/**
+ * Whether our generation is the last and follows one that is still there. While we made up our mind
+ * the folder may have been worked through and made anew, or the generation used and cleared away.
+ */
+async function isSuccessor(folder: string, generation: number): Promise<boolean> {
+  const names = (await readdir(folder).catch(ignoreMissing)) ?? [];
+  const all = generationsOf(names);
+  if (Math.max(...all, 0) !== generation) return false;
+  if (generation > 1 && !all.includes(generation - 1)) return false;
+  // Whoever is about to link a draft finds it gone and looks again.
+  const done = names.filter((name) => name.startsWith(DRAFT));
+  for (const one of all) if (one < generation - 1) done.push(ownerName(one));
+  await Promise.all(done.map((name) => rm(join(folder, name), { force: true })));
+  return true;
 }
 
-/** Clock ticks since boot at which the process started (proc(5): field 22), or "" without /proc. */
-async function startTime(pid: number): Promise<string> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The second field is the program's name in parentheses, which may hold anything.
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+function generationsOf(names: readonly string[]): number[] {
+  return names.flatMap((name) => {
+    const match = /^owner-(\d+)\.json$/.exec(name);
+    return match ? [Number(match[1])] : [];
+  });
 }
 
-function parseOwner(text: string): Owner | undefined {
+async function isOver({ owner, mtimeMs }: LastOwner): Promise<boolean> {
+  return owner?.released === true || (await isDead(owner, mtimeMs));
+}
+
+function parseOwner(text: string): Holder | undefined {
   try {
-    const { machine, pid, started, released } = JSON.parse(text) as Partial<Owner>;
-    if (typeof machine !== 'string' || !Number.isSafeInteger(pid)) return undefined;
-    return {
-      machine,
-      pid: pid as number,
-      started: String(started),
-      released: released === true,
-    };
+    const { machine, pid, started, released } = JSON.parse(text) as Partial<Holder>;
+    if (typeof machine !== 'string' || typeof pid !== 'number' || !Number.isSafeInteger(pid)) {
+      return undefined;
+    }
+    return { machine, pid, started: String(started), released: released === true };
   } catch {
     return undefined;
   }
 }
 
-function ownerFile(folder: string, generation: number): string {
-  return join(folder, `owner-${generation}.json`);
+function ownerName(generation: number): string {
+  return `owner-${generation}.json`;
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

@@ -1,10 +1,10 @@
 /** Free space, asked before anything of size is written. */
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DownloadError } from '../../lib/errors.js';
+import { DownloadError, invalidArgument } from '../../lib/errors.js';
 
 /** Left free beside what is written, so that logs and small files of others still fit. */
-const HEADROOM_BYTES = 64 * 1024 * 1024;
+export const HEADROOM_BYTES = 64 * 1024 * 1024;
 
 /** Bytes that an unprivileged process may still write under `path`, which need not exist yet. */
 export async function freeBytes(path: string): Promise<number> {
@@ -37,6 +37,31 @@ export function explainDiskError(error: unknown, folder: string): unknown {
     `No space left for writing in ${folder}. Free some space, or set VOXPOD_CACHE to a folder on a larger disk.`,
     { cause: error },
   );
+}
+
+/** What explains a full disk, from the system or from explainDiskError. */
+export function isDiskFull(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'DISK_FULL';
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ '': 1, b: 1, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9, t: 1e12, tb: 1e12 },
+  ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
+};
+
+/**
+ * Bytes from "20GB", "1.5 TB", "500MiB" or a plain number.
+ * @throws ArgumentError INVALID_ARGUMENT, naming `name`
+ */
+export function parseBytes(name: string, text: string): number {
+  const [, digits = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
+  const factor = UNITS[unit.toLowerCase()];
+  const bytes = Math.floor(Number(digits) * (factor ?? NaN));
+  if (digits === '' || factor === undefined || !Number.isSafeInteger(bytes)) {
+    throw invalidArgument(name, 'a size such as 20GB, 500MB or a number of bytes', text);
+  }
+  return bytes;
 }
 
 /** "145.2 MB", in powers of 1000 as disks are sold. */

@@ -77,7 +77,7 @@ class Target {
     readonly size: number,
     private readonly onProgress: ((bytes: number) => void) | undefined,
   ) {
-    this.#hash = newHash(digest, size);
+    this.#hash = newHash(digest.algorithm, size);
   }
 
   async adoptExisting(signal?: AbortSignal): Promise<void> {
@@ -96,7 +96,7 @@ class Target {
 
   async restart(): Promise<void> {
     await this.file.truncate(0);
-    this.#hash = newHash(this.digest, this.size);
+    this.#hash = newHash(this.digest.algorithm, this.size);
     this.length = 0;
     this.onProgress?.(0);
   }
@@ -190,7 +190,8 @@ async function openForUpdate(path: string): Promise<FileHandle> {
   }
 }
 
-function newHash(digest: Digest, size: number): Hash {
-  if (digest.algorithm === 'sha256') return createHash('sha256');
+/** A running digest of a file of `size` bytes. */
+export function newHash(algorithm: Digest['algorithm'], size: number): Hash {
+  if (algorithm === 'sha256') return createHash('sha256');
   return createHash('sha1').update(`blob ${size}\0`);
 }

@@ -1,11 +1,11 @@
 /** Files and folders that others see whole or not at all, whatever is killed when. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isAbandoned } from './claim.js';
+import { isAbandoned, tryClaimFolder } from './claim.js';
 
-const INCOMPLETE = '.incomplete-';
-const TRASH = '.trash-';
+export const INCOMPLETE = '.incomplete-';
+export const TRASH = '.trash-';
 
 /** Where something is put together before it is published: beside its place, on the same disk. */
 export function incompleteFolder(root: string, key: string): string {
@@ -58,15 +58,33 @@ export async function removeFolder(folder: string): Promise<void> {
 }
 
 /** Deletes what dead processes left in `root` and did not touch for `ageMs`. */
-export async function removeLeftovers(root: string, ageMs: number): Promise<void> {
+export async function removeLeftovers(
+  root: string,
+  ageMs: number,
+  except: readonly string[] = [],
+): Promise<void> {
   const names = await readdir(root).catch(() => []);
   for (const name of names) {
     const path = join(root, name);
+    if (except.includes(path)) continue;
     if (name.startsWith(TRASH)) await rm(path, { recursive: true, force: true });
-    else if (name.startsWith(INCOMPLETE) && (await isAbandoned(path, ageMs).catch(() => false))) {
-      await removeFolder(path);
-    }
+    else if (name.startsWith(INCOMPLETE)) await removeAbandoned(path, ageMs).catch(() => undefined);
   }
+}
+
+/** Deletes a folder that a dead process worked in, after claiming it, or a file that one left. */
+async function removeAbandoned(path: string, ageMs: number): Promise<void> {
+  const status = await stat(path);
+  if (!status.isDirectory()) {
+    // Files are put together in moments.
+    if (Date.now() - status.mtimeMs >= Math.max(ageMs, 60_000)) await rm(path, { force: true });
+    return;
+  }
+  if (!(await isAbandoned(path, ageMs))) return;
+  const claim = await tryClaimFolder(path);
+  if (claim === undefined) return;
+  await removeFolder(path);
+  await claim.release();
 }
 
 /** Makes a file's bytes, or a folder's entries, survive a crash of the machine. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -51,6 +51,11 @@ async function fixture(t: TestContext, weightBytes = 200_000): Promise<Fixture> 
   };
 }
 
+/** What lies in the cache beside the store's own records. */
+async function modelFolders(cache: string): Promise<string[]> {
+  return (await readdir(join(cache, 'models'))).filter((name) => name !== '.voxpod');
+}
+
 async function assertWhole({ folder }: ResolvedModel, repository: LocalRepository): Promise<void> {
   for (const name of ['config.json', 'tokenizer.json', 'model.safetensors']) {
     assert.deepEqual(await readFile(join(folder, name)), repository.files.get(name), name);
@@ -68,20 +73,25 @@ test('a model is fetched once, then found', async (t) => {
 
   const requests = hub.requests.length;
   const again = await store({ offline: true }).resolve('org/model');
-  assert.deepEqual(again, { folder: first.folder, source: 'cache' });
+  assert.deepEqual(again, { folder: first.folder, source: 'cache', tier: 'user' });
   assert.equal(hub.requests.length, requests);
   // The layout of the hub's own tools, and nothing else.
   assert.equal(
     first.folder,
     join(cache, 'models', 'models--org--model', 'snapshots', repository.commit),
   );
-  assert.deepEqual(await readdir(join(cache, 'models')), ['models--org--model']);
+  assert.deepEqual(await modelFolders(cache), ['models--org--model']);
   const manifest = JSON.parse(await readFile(join(first.folder, 'voxpod.json'), 'utf8')) as {
-    files: { path: string }[];
+    files: { path: string; size: number; sha256: string }[];
   };
+  // Of every file, also of those that the hub names by git's SHA-1 alone.
+  const sha256 = (name: string): string =>
+    createHash('sha256').update(repository.files.get(name)!).digest('hex');
   assert.deepEqual(
-    manifest.files.map(({ path }) => path),
-    ['config.json', 'tokenizer.json', 'model.safetensors'],
+    manifest.files,
+    ['config.json', 'tokenizer.json', 'model.safetensors'].map((path) => ({
+      ...{ path, size: repository.files.get(path)!.length, sha256: sha256(path) },
+    })),
   );
 });
 
@@ -123,7 +133,9 @@ test('one who aborts leaves the others undisturbed; the last one ends the downlo
 
 test('a folder is used as it is, a missing one is named', async (t) => {
   const { store, cache } = await fixture(t);
-  assert.deepEqual(await store().resolve(cache), { folder: cache, source: 'folder' });
+  assert.deepEqual(await store().resolve(cache), {
+    ...{ folder: cache, source: 'folder', tier: undefined },
+  });
   await assert.rejects(store().resolve(join(cache, 'absent')), {
     code: 'MODEL_NOT_FOUND',
     message: /There is no folder/,
@@ -148,8 +160,7 @@ test("another tool's cache is read where it is whole", async (t) => {
   await writeFile(join(foreign, 'models--org--model', 'blobs', 'absent'), 'weights');
   hub.requests.length = 0;
   assert.deepEqual(await other({ env }).resolve('org/model'), {
-    folder: snapshot,
-    source: 'cache',
+    ...{ folder: snapshot, source: 'cache', tier: 'foreign' },
   });
 });
 
@@ -257,7 +268,7 @@ test('three processes at once: one download, three whole models', async (t) => {
   const results = await Promise.all(children.map(outcome));
   for (const result of results) await assertWhole(result, f.repository);
   assert.equal(f.hub.transfers().length, 3);
-  assert.deepEqual(await readdir(join(f.cache, 'models')), ['models--org--model']);
+  assert.deepEqual(await modelFolders(f.cache), ['models--org--model']);
 });
 
 test('a killed process leaves nothing visible; the next goes on where it was', async (t) => {
@@ -285,7 +296,7 @@ test('a killed process leaves nothing visible; the next goes on where it was', a
   assert.ok(performance.now() - started < 3000);
   const from = Number(/bytes=(\d+)-/.exec(f.hub.transfers().join(' '))?.[1] ?? 0);
   assert.ok(from > 700_000, `went on from ${from}`);
-  assert.deepEqual(await readdir(join(f.cache, 'models')), ['models--org--model']);
+  assert.deepEqual(await modelFolders(f.cache), ['models--org--model']);
 });
 
 test('kills at random moments never leave a model that is not whole', async (t) => {
