@@ -17,6 +17,9 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   serve: () => import('./serve.js'),
   submit: () => import('./submit.js'),
   schema: () => import('./schema.js'),
+  models: () => import('./models.js'),
+  cache: () => import('./cache.js'),
+  doctor: () => import('./doctor.js'),
 };
 
 const EXIT_FAILURE = 1;

@@ -1,10 +1,9 @@
 /** voxpod setup: finds libtorch, or installs it. */
 import type { Command } from 'commander';
 import { findLibtorch, label, libtorchNotFound, type Libtorch } from '../../lib/libtorch.js';
-import { installLibtorch, type InstallProgress } from '../setup/libtorch.js';
-import { formatBytes } from '../storage/disk.js';
+import { installLibtorch } from '../setup/libtorch.js';
 import { untilInterrupted } from './interrupt.js';
-import { ProgressBar } from './progress.js';
+import { TransferDisplay } from './transfer_display.js';
 
 interface SetupOptions {
   cuda: boolean;
@@ -34,13 +33,16 @@ async function setup({ cuda, headers }: SetupOptions, signal: AbortSignal): Prom
     ]);
   }
   const started = performance.now();
-  const show = progressDisplay();
+  const display = new TransferDisplay('libtorch');
   const { directory, version, installed } = await installLibtorch({
     cuda,
     headers,
     signal,
-    onProgress: (progress) => show.update(progress),
-  }).finally(() => show.clear());
+    onProgress: ({ phase, bytes, total }) => {
+      if (phase === 'wait') display.line('Another process installs it; waiting.');
+      else display.update(phase === 'download' ? 'Downloading' : 'Unpacking', bytes, total);
+    },
+  }).finally(() => display.clear());
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   console.log(
     installed
@@ -51,25 +53,4 @@ async function setup({ cuda, headers }: SetupOptions, signal: AbortSignal): Prom
 
 function describe({ version, directory, source }: Libtorch): string {
   return `libtorch${version === null ? '' : ` ${version}`} in ${directory} (${label(source)})`;
-}
-
-/** A bar on a terminal; elsewhere (a build's log) a line for every tenth. */
-function progressDisplay(): { update(progress: InstallProgress): void; clear(): void } {
-  const bar = new ProgressBar();
-  let lastLine = '';
-  return {
-    update({ phase, bytes, total }) {
-      if (phase === 'wait') {
-        bar.line('Another process installs it; waiting.');
-        return;
-      }
-      bar.update(phase === 'download' ? 'Downloading' : 'Unpacking', bytes, total, 'bytes');
-      if (process.stderr.isTTY) return;
-      const tenths = Math.floor((bytes / total) * 10);
-      const line = `libtorch: ${tenths * 10}% of ${formatBytes(total)}`;
-      if (line !== lastLine) bar.line(line);
-      lastLine = line;
-    },
-    clear: () => bar.clear(),
-  };
 }
