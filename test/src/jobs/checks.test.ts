@@ -34,7 +34,8 @@ test('too little memory or disk is refused with what is there and what is needed
   await assert.rejects(check({ RUNPOD_MIN_MEMORY_GB: '1000000' }), {
     code: 'UNHEALTHY',
     check: 'memory',
-    message: /[\d.]+ GB of memory are available \(.*\), 1073\.7 TB are needed \(RUNPOD_MIN_MEMORY_GB\)/,
+    message:
+      /[\d.]+ GB of memory are available \(.*\), 1073\.7 TB are needed \(RUNPOD_MIN_MEMORY_GB\)/,
   });
   await assert.rejects(check({ RUNPOD_MIN_DISK_PERCENT: '100.1' }), {
     code: 'UNHEALTHY',
