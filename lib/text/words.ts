@@ -12,7 +12,6 @@ const withoutSpaces: ReadonlySet<string> = new Set(['zh', 'ja', 'th', 'lo', 'my'
 
 /** Python's string.punctuation; its order matters, for a word counts that is a part of it. */
 const punctuation = '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~';
-const broken = '\ufffd';
 
 /**
  * @param tokens of text alone.
@@ -27,25 +26,24 @@ export function splitWords(
   return withoutSpaces.has(language) ? characters : joinUntilSpace(characters);
 }
 
-/** The shortest runs of tokens that decode to whole characters. */
+/**
+ * The shortest runs of tokens that decode to whole characters. Within a character the text so far
+ * ends in U+FFFD where the whole has something else; broken characters of the whole stay so.
+ */
 function splitCharacters(
   tokens: readonly number[],
   decode: (tokens: readonly number[]) => string,
 ): TokenWord[] {
   const whole = decode(tokens);
   const found: TokenWord[] = [];
-  let run: number[] = [];
+  let first = 0;
   let offset = 0;
-  for (const token of tokens) {
-    run.push(token);
-    const word = decode(run);
-    const at = word.indexOf(broken);
-    // What is broken in the whole text too will not be mended by further tokens.
-    if (at < 0 || whole[offset + at] === broken) {
-      found.push({ word, tokens: run });
-      offset += word.length;
-      run = [];
-    }
+  for (let end = 1; end <= tokens.length; end++) {
+    const soFar = decode(tokens.slice(0, end));
+    if (!whole.startsWith(soFar)) continue;
+    found.push({ word: soFar.slice(offset), tokens: tokens.slice(first, end) });
+    first = end;
+    offset = soFar.length;
   }
   return found;
 }

@@ -64,6 +64,30 @@ TEST(checkpoint_test, "safetensors: what was written is read") {
   EXPECT_ERROR(ErrorCode::kModelInvalid, source.checkpoint.tensor("nothing", {1}));
 }
 
+TEST(checkpoint_test, "alignment heads: stated in either file, those that are there, else half") {
+  using Heads = std::vector<std::pair<int64_t, int64_t>>;
+  const Heads upper = {{1, 0}, {1, 1}};
+  const TemporaryFolder folder;
+  write_tiny_model(folder.path());
+  const auto heads = [&] { return whisper::open(folder.path()).geometry.alignment_heads; };
+  EXPECT(heads() == upper);
+  const auto generation = folder.path() / "generation_config.json";
+  write_file(generation, R"({"alignment_heads":[[0,1],[1,0]]})");
+  EXPECT(heads() == (Heads{{0, 1}, {1, 0}}));
+  write_file(generation, R"({"alignment_heads":[[0,1],[7,0],[0,2],[0],"x",[-1,0]]})");
+  EXPECT(heads() == (Heads{{0, 1}}));
+  for (const char* none : {R"({"alignment_heads":[[7,0]]})", R"({"alignment_heads":null})", "{}"}) {
+    write_file(generation, none);
+    EXPECT(heads() == upper);
+  }
+  std::string config = tiny_config();
+  config.insert(1, R"("alignment_heads":[[0,0]],)");
+  write_file(folder.path() / "config.json", config);
+  EXPECT(heads() == (Heads{{0, 0}}));
+  write_file(generation, "{");
+  EXPECT_ERROR(ErrorCode::kModelInvalid, heads());
+}
+
 TEST(checkpoint_test, "safetensors: shards by their index, which cannot lead out of the folder") {
   const TemporaryFolder folder;
   write_tiny_model(folder.path());

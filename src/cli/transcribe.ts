@@ -303,8 +303,13 @@ function number(text: string): number {
   return value;
 }
 
+/** NaN for what is no number. */
+function parts(text: string): number[] {
+  return text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+}
+
 function numbers(text: string): number[] {
-  const values = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  const values = parts(text);
   if (!values.every(Number.isFinite)) {
     throw new InvalidArgumentError('Expected numbers, separated by commas.');
   }
@@ -312,7 +317,7 @@ function numbers(text: string): number[] {
 }
 
 function temperatures(text: string): number[] {
-  const values = numbers(text);
+  const values = parts(text);
   if (values.some((value) => !(value >= 0 && value <= 2))) {
     throw new InvalidArgumentError('Expected numbers between 0 and 2, separated by commas.');
   }

@@ -110,7 +110,8 @@ function compare(ours: Transcript, golden: GoldenResult, logProbTolerance: numbe
     ours.segments.map(({ tokens, text, temperature }) => ({ tokens, text, temperature })),
     golden.segments.map(({ tokens, text, temperature }) => ({ tokens, text, temperature })),
   );
-  assert.equal(ours.text, golden.text);
+  // The reference's text holds stray language tokens by name; ours and its segments' do not.
+  assert.equal(ours.text, golden.text.replaceAll(/<\|[a-z]+\|>/g, ''));
   for (const [i, segment] of ours.segments.entries()) {
     const expected = golden.segments[i];
     assert.ok(expected !== undefined);

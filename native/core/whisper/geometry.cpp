@@ -84,6 +84,15 @@ Geometry from_tensors(const Checkpoint& checkpoint) {
   return out;
 }
 
+Json parse_config(const std::filesystem::path& path) {
+  try {
+    const MappedFile file(path);
+    return Json::parse(file.text(), path.string());
+  } catch (const Error& error) {
+    fail(ErrorCode::kModelInvalid, error.what());
+  }
+}
+
 /// `alignment_heads` of generation_config.json, or of config.json where CTranslate2's converter
 /// puts it: pairs of layer and head. Those the decoder does not have are left out: distilled models
 /// carry their teacher's.
@@ -93,8 +102,7 @@ std::vector<std::pair<int64_t, int64_t>> alignment_heads(const std::filesystem::
   for (const char* name : {"generation_config.json", "config.json"}) {
     const auto path = folder / name;
     if (!std::filesystem::exists(path)) continue;
-    const MappedFile file(path);
-    const Json config = Json::parse(file.text(), path.string());
+    const Json config = parse_config(path);
     const Json* list = config.find("alignment_heads");
     if (!list || !list->array()) continue;
     for (const Json& pair : *list->array()) {

@@ -65,6 +65,24 @@ describe('splitWindow', () => {
   });
 });
 
+describe('clipFrames', () => {
+  it('pairs starts and ends, the last end being that of the recording', () => {
+    assert.deepEqual(clipFrames([], 700), [[0, 700]]);
+    assert.deepEqual(clipFrames([0], 700), [[0, 700]]);
+    assert.deepEqual(clipFrames([1.005, 2, 3.5], 700), [
+      [100, 200],
+      [350, 700],
+    ]);
+  });
+
+  it('ends at the end of the recording', () => {
+    assert.deepEqual(clipFrames([6, 8, 9, 10], 700), [
+      [600, 700],
+      [700, 700],
+    ]);
+  });
+});
+
 const thresholds: Thresholds = {
   compressionRatioThreshold: 2.4,
   logProbThreshold: -1,
@@ -128,6 +146,32 @@ describe('prompts', () => {
       tokens: Int32Array.of(49, 3, 4, 5, 6, 7, 8, 9, 10, 11, 50, 51),
       startOfTranscript: 10,
     });
+  });
+
+  it('have hotwords before the text, a prefix behind the head', () => {
+    const head = [50, 51];
+    assert.deepEqual(buildPrompt({ head, previous: [], hotwords: [7] }, 49, textContext), {
+      ...{ tokens: Int32Array.of(49, 7, 50, 51), startOfTranscript: 2 },
+    });
+    assert.deepEqual(buildPrompt({ head, previous: [1, 2], hotwords: [7] }, 49, textContext), {
+      ...{ tokens: Int32Array.of(49, 7, 1, 2, 50, 51), startOfTranscript: 4 },
+    });
+    assert.deepEqual(buildPrompt({ head, previous: [1], prefix: [8, 9] }, 49, textContext), {
+      ...{ tokens: Int32Array.of(49, 1, 50, 51, 8, 9), startOfTranscript: 2 },
+    });
+  });
+
+  it('leave a quarter of the context to write in, however long their parts', () => {
+    const long = Array.from({ length: 30 }, (_, i) => i);
+    const head = [50, 51];
+    for (const parts of [{ hotwords: long }, { prefix: long }]) {
+      const { tokens } = buildPrompt({ head, previous: long, ...parts }, 49, textContext);
+      assert.equal(tokens.length, 15);
+      // The beginning of what was given, the end of what was written.
+      const given = 'hotwords' in parts ? tokens.subarray(1, 10) : tokens.subarray(6);
+      assert.deepEqual([...given], long.slice(0, 9));
+      assert.equal(tokens[tokens.indexOf(50) - 1], 29);
+    }
   });
 
   it('start with the initial prompt and go on with the text', () => {
@@ -257,6 +301,28 @@ describe('seekLoop', () => {
     assert.deepEqual(off.asked[1]?.[2], []);
   });
 
+  it('goes through the clips, and no window reaches over the end of one', async () => {
+    const { asked, done, segments } = await loopOver(
+      [{ tokens: [at(0), 1, at(2), at(2), 2] }, {}, { tokens: [at(0), 1, at(5)] }],
+      {
+        clips: [
+          [100, 600],
+          [700, 1200],
+        ],
+      },
+    );
+    assert.deepEqual(
+      asked.map(([seek, size]) => [seek, size]),
+      [
+        [100, 500],
+        [300, 300],
+        [700, 500],
+      ],
+    );
+    assert.deepEqual(done, [300, 600, 1200, 4000]);
+    assert.deepEqual([segments[0]?.start, segments.at(-1)?.end], [1, 12]);
+  });
+
   it('decodes nothing of nothing', async () => {
     assert.deepEqual((await loopOver([], { frames: 0, clips: [[0, 0]] })).asked, []);
   });
@@ -278,6 +344,22 @@ describe('options', () => {
     [{ suppressTokens: '1,2' }, /an array/],
     [{ suppressTokens: [-2] }, /suppressTokens\[0\]/],
     [{ maxInitialTimestamp: 31 }, /maxInitialTimestamp/],
+    [{ beamSize: 0 }, /between 1 and 64 for beamSize/],
+    [{ beamSize: 5, patience: 0 }, /patience/],
+    [{ patience: 1 }, /patience says nothing without beamSize/],
+    [{ lengthPenalty: 1.5 }, /between 0 and 1 for lengthPenalty/],
+    [{ repetitionPenalty: 0 }, /repetitionPenalty/],
+    [{ noRepeatNgramSize: 1.5 }, /noRepeatNgramSize/],
+    [{ prefix: 5 }, /a string for prefix/],
+    [{ hotwords: 'x'.repeat(5001) }, /at most 5000 characters/],
+    [{ clipTimestamps: '1,2' }, /an array/],
+    [{ clipTimestamps: [-1] }, /clipTimestamps\[0\]/],
+    [{ clipTimestamps: [3, 2] }, /ascending seconds for clipTimestamps but received 2 behind 3/],
+    [{ clipTimestamps: [3, 3] }, /ascending/],
+    [{ clipTimestamps: [1, 3, 2] }, /ascending/],
+    [{ wordTimestamps: 'yes' }, /true or false/],
+    [{ hallucinationSilenceThreshold: 1 }, /says nothing without wordTimestamps: true/],
+    [{ wordTimestamps: true, hallucinationSilenceThreshold: -1 }, /of at least 0/],
     [{ sampleLength: 0 }, /sampleLength/],
     [{ seed: 2 ** 53 }, /seed/],
     [{ signal: 'stop' }, /an AbortSignal/],
@@ -319,6 +401,18 @@ describe('options', () => {
     );
     assert.deepEqual(resolveTranscribeOptions({ temperature: 0.3 }).temperatures, [0.3]);
     assert.equal(resolveTranscribeOptions({ noSpeechThreshold: null }).noSpeechThreshold, null);
+  });
+
+  it('search greedily unless told otherwise', () => {
+    const { beamSize, lengthPenalty, wordTimestamps, clipTimestamps } = resolveTranscribeOptions();
+    assert.deepEqual(
+      [beamSize, lengthPenalty, wordTimestamps, clipTimestamps],
+      [undefined, undefined, false, [0]],
+    );
+    // Clips may follow one another without a gap.
+    const clips = resolveTranscribeOptions({ clipTimestamps: [1, 2, 2, 3] });
+    assert.deepEqual(clips.clipTimestamps, [1, 2, 2, 3]);
+    assert.equal(resolveTranscribeOptions({ hallucinationSilenceThreshold: null }).bestOf, 5);
   });
 
   it('are copied: a list that changes later changes nothing', () => {

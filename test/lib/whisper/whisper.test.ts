@@ -138,6 +138,82 @@ describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () 
     assert.ok(transcript.segments.every(({ temperature }) => temperature === 1));
   });
 
+  it('searches with beams, the same alone and beside others', async () => {
+    const options = { ...plain, beamSize: 5, patience: 1.5, lengthPenalty: 0.5 };
+    const alone = await whisper.transcribe(sound, options);
+    assert.notEqual(alone.text, (await whisper.transcribe(sound, plain)).text);
+    const [first, , third] = await Promise.all([
+      whisper.transcribe(sound, options),
+      whisper.transcribe(noise(40), { ...plain, temperature: 0.9, bestOf: 3 }),
+      whisper.transcribe(sound, { ...options, wordTimestamps: false }),
+      whisper.transcribe(noise(35), { ...options, beamSize: 3, patience: 1 }),
+    ]);
+    assert.deepEqual(first, alone);
+    assert.deepEqual(third, alone);
+    // Above temperature 0 samples are drawn, not beams.
+    const warm = { ...plain, temperature: 0.7, bestOf: 2 };
+    assert.deepEqual(
+      await whisper.transcribe(sound, { ...warm, beamSize: 4 }),
+      await whisper.transcribe(sound, warm),
+    );
+  });
+
+  it('repeats no run of tokens where told so', async () => {
+    const options = { ...plain, withoutTimestamps: true, noRepeatNgramSize: 2 };
+    const { segments } = await whisper.transcribe(sound, options);
+    for (const { tokens } of segments) {
+      const pairs = tokens.slice(1).map((token, i) => `${tokens[i] ?? ''} ${token}`);
+      assert.equal(new Set(pairs).size, pairs.length);
+    }
+    const before = await whisper.transcribe(sound, plain);
+    const penalised = await whisper.transcribe(sound, { ...plain, repetitionPenalty: 5 });
+    const kinds = (text: string): number => new Set(text).size;
+    assert.ok(kinds(penalised.text) > kinds(before.text));
+  });
+
+  it('listens to clips alone', async () => {
+    const options = { ...plain, clipTimestamps: [5, 12, 40, 45.5], wordTimestamps: true };
+    const { segments } = await whisper.transcribe(sound, options);
+    const starts = new Set(segments.map(({ seek }) => seek));
+    assert.ok(starts.has(500) && starts.has(4000));
+    for (const seek of starts) {
+      assert.ok((seek >= 500 && seek < 1200) || (seek >= 4000 && seek < 4550), String(seek));
+    }
+    const behind = await whisper.transcribe(sound, { ...plain, clipTimestamps: [71] });
+    assert.deepEqual([behind.text, behind.segments], ['', []]);
+  });
+
+  it('gives words in order, inside their segments', async () => {
+    const options = { ...plain, wordTimestamps: true, appendPunctuations: '' };
+    const { segments } = await whisper.transcribe(sound, options);
+    const words = segments.flatMap((segment) => segment.words ?? []);
+    assert.ok(words.length > 5);
+    for (const [i, { start, end, probability }] of words.entries()) {
+      assert.ok(start <= end && start >= (words[i - 1]?.start ?? 0) && end <= 70);
+      assert.ok(probability > 0 && probability <= 1);
+    }
+    for (const { text, words: own } of segments) {
+      assert.equal(own?.map(({ word }) => word).join(''), text);
+    }
+    const none = await whisper.transcribe(sound, plain);
+    assert.ok(none.segments.every((segment) => !('words' in segment)));
+  });
+
+  it('goes on behind a prefix, and hears hotwords in every window', async () => {
+    const before = await whisper.transcribe(sound, plain);
+    for (const extra of [{ prefix: 'abc' }, { hotwords: 'xyz' }]) {
+      const { text } = await whisper.transcribe(sound, { ...plain, ...extra });
+      assert.notEqual(text, before.text);
+    }
+    for (const extra of [{ prefix: ' ' }, { hotwords: '' }]) {
+      assert.equal((await whisper.transcribe(sound, { ...plain, ...extra })).text, before.text);
+    }
+    // Both together longer than the context.
+    const long = { prefix: 'p '.repeat(900), hotwords: 'h '.repeat(900), wordTimestamps: true };
+    const options = { ...plain, ...long, initialPrompt: 'i '.repeat(900), sampleLength: 448 };
+    assert.ok((await whisper.transcribe(noise(65), options)).segments.length > 0);
+  });
+
   it('takes prompts that fill the text context', async () => {
     const options = { ...plain, initialPrompt: 'abc '.repeat(300), sampleLength: 224 };
     const transcript = await whisper.transcribe(noise(35), options);

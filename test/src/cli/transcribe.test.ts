@@ -42,6 +42,12 @@ test('a wrong command line is refused with what is right, before anything is loa
     [['a.wav', '--temperature', '0,hot'], /between 0 and 2/],
     [['a.wav', '--threads', '0'], /between 1 and 1024/],
     [['a.wav', '--seed', '1.5'], /integer/],
+    [['a.wav', '--beam-size', 'x'], /between 1 and 1024/],
+    [['a.wav', '--patience', '2'], /patience says nothing without beamSize/],
+    [['a.wav', '--length-penalty', 'a,b'], /numbers, separated by commas/],
+    [['a.wav', '--clip-timestamps', '3,2'], /ascending seconds/],
+    [['a.wav', '--max-line-width', '20'], /maxLineWidth is for srt and vtt, not for text/],
+    [['a.wav', '--max-line-count', '2', '-f', 'srt'], /without maxLineWidth/],
     [['x/a.wav', 'y/a.wav', '--output', '/tmp'], /different folders/],
   ];
   for (const [args, message] of wrong) {
@@ -98,6 +104,21 @@ test('each format is written whole, to standard output or a file', { skip }, asy
     assert.match(await readFile(join(folder, `jfk.${format}`), 'utf8'), beginning);
   }
   assert.deepEqual((await readdir(folder)).sort(), ['jfk.srt', 'jfk.tsv', 'jfk.vtt']);
+});
+
+test('words are found, searched for and laid out as asked', { skip }, async () => {
+  const { code, out, err } = await run(
+    ...real(clip('jfk.wav'), '--format', 'vtt', '--beam-size', '5', '--patience', '1.5'),
+    ...['--highlight-words', '--max-line-width', '24', '--max-line-count', '2'],
+    ...['--suppress-tokens', '-1', '--clip-timestamps', '0,5.5', '--hotwords', 'Kennedy'],
+  );
+  assert.equal(code, 0, err);
+  assert.match(out, /^WEBVTT\n\n/);
+  assert.match(out, /<u>Americans,?<\/u>/);
+  assert.doesNotMatch(out, /country/);
+  for (const line of out.replaceAll(/<\/?u>/g, '').split('\n')) {
+    if (!line.includes('-->')) assert.ok(line.length <= 24, line);
+  }
 });
 
 test('a reader that has seen enough ends it quietly', { skip }, async () => {
