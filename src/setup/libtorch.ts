@@ -1,4 +1,7 @@
-/** Installs the pinned libtorch into the cache, out of the wheels that pip downloads. */
+/**
+ * Installs the pinned libtorch into the cache: from the bucket where it is there, else out of the
+ * wheels that pip downloads.
+ */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -12,6 +15,7 @@ import {
   readInstalled,
   type LibtorchManifest,
 } from '../../lib/libtorch.js';
+import type { Bucket } from '../storage/bucket.js';
 import { claimFolder } from '../storage/claim.js';
 import { explainDiskError, requireSpace } from '../storage/disk.js';
 import { pipDownload } from '../storage/pip.js';
@@ -23,13 +27,14 @@ import {
   removeLeftovers,
   syncPath,
 } from '../storage/publish.js';
+import { fetchFromBucket, findInBucket } from './bucket.js';
 import { requirePinned, unpackWheel, wheelVersion, type UnpackedFile } from './wheel.js';
 import { CPU_WHEELS, CUDA_WHEELS, HEADERS_BYTES, WHEEL_TAGS, type PinnedWheel } from './wheels.js';
 
 export interface InstallProgress {
   /** "wait": another process installs the same. */
   phase: 'download' | 'unpack' | 'wait';
-  /** Bytes of wheels downloaded so far, and of all of them. */
+  /** Bytes downloaded so far, and of all there is to download. */
   bytes: number;
   total: number;
 }
@@ -43,6 +48,10 @@ export interface InstallOptions {
   cache?: string;
   /** Interpreter to run pip with. Default VOXPOD_PYTHON, else python3. */
   python?: string;
+  /** Asked before pip; it holds no headers. */
+  bucket?: Bucket | undefined;
+  /** Why the bucket did not serve. */
+  log?: (line: string) => void;
   onProgress?: (progress: InstallProgress) => void;
   signal?: AbortSignal;
 }
@@ -52,6 +61,8 @@ export interface InstallResult {
   version: string;
   /** False where all of it was there already. */
   installed: boolean;
+  /** "cache" where it was there already. */
+  source: 'cache' | 'bucket' | 'pip';
 }
 
 /**
@@ -71,26 +82,30 @@ export async function installLibtorch(options: InstallOptions = {}): Promise<Ins
     }
   };
   const there = complete();
-  if (there !== undefined) return { directory, version: there.version, installed: false };
+  const found = (version: string): InstallResult => ({
+    ...{ directory, version, installed: false, source: 'cache' },
+  });
+  if (there !== undefined) return found(there.version);
 
   const root = dirname(directory);
   const staging = incompleteFolder(root, basename(directory));
   try {
     await mkdir(root, { recursive: true });
-    await removeLeftovers(root, 0);
+    await removeLeftovers(root, 0, [staging]);
     const claim = await claimFolder(staging, {
       signal,
       done: () => Promise.resolve(complete() !== undefined),
       onWait: () => options.onProgress?.({ phase: 'wait', bytes: 0, total: 0 }),
     });
-    if (claim === undefined) {
-      return { directory, version: complete()?.version ?? TORCH_VERSION, installed: false };
-    }
+    if (claim === undefined) return found(complete()?.version ?? TORCH_VERSION);
     const work = join(staging, randomUUID());
     try {
+      await removeOthersWork(staging);
       const during = AbortSignal.any([signal, claim.lost]);
-      const manifest = await install(work, directory, { ...options, cuda, headers }, during);
-      return { directory, version: manifest.version, installed: true };
+      const all = { ...options, cuda, headers };
+      const fetched = await fromBucket(work, directory, all, during);
+      const { version } = fetched ?? (await install(work, directory, all, during));
+      return { directory, version, installed: true, source: fetched ? 'bucket' : 'pip' };
     } finally {
       await rm(work, { recursive: true, force: true, maxRetries: 3 });
       await claim.release();
@@ -100,6 +115,50 @@ export async function installLibtorch(options: InstallOptions = {}): Promise<Ins
   } catch (error) {
     signal.throwIfAborted();
     throw explain(explainDiskError(error, root));
+  }
+}
+
+/** Where parts of a download from the bucket lie; the next try goes on with them. */
+const PARTS = 'parts';
+
+/** Deletes what those left who were killed at it. */
+async function removeOthersWork(staging: string): Promise<void> {
+  for (const entry of await readdir(staging, { withFileTypes: true })) {
+    if (!entry.isDirectory() || entry.name === PARTS) continue;
+    await rm(join(staging, entry.name), { recursive: true, force: true });
+  }
+}
+
+/** Undefined where the bucket has none, or does not serve. */
+async function fromBucket(
+  work: string,
+  directory: string,
+  { bucket, cuda = false, headers, onProgress, log }: InstallOptions,
+  signal: AbortSignal,
+): Promise<LibtorchManifest | undefined> {
+  if (bucket === undefined || headers === true) return undefined;
+  const tree = join(work, 'tree');
+  const parts = join(dirname(work), PARTS);
+  try {
+    const found = await findInBucket(bucket, cuda, signal);
+    if (found === undefined) {
+      log?.(`${bucket.description} does not hold libtorch ${TORCH_VERSION} yet`);
+      return undefined;
+    }
+    const total = found.files.reduce((sum, { size }) => sum + size, 0);
+    await requireSpace(work, total, `libtorch ${TORCH_VERSION}`);
+    const folders = { tree, parts, cuda };
+    const manifest = await fetchFromBucket(bucket, found, folders, {
+      ...{ signal, log: (line) => log?.(line) },
+      onProgress: (bytes) => onProgress?.({ phase: 'download', bytes, total }),
+    });
+    return await publish(tree, directory, manifest, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    log?.(`libtorch from ${bucket.description}: ${messageOf(error)}`);
+    await rm(parts, { recursive: true, force: true });
+    await rm(tree, { recursive: true, force: true });
+    return undefined;
   }
 }
 

@@ -137,7 +137,10 @@ export class RangeConnection {
       ? connectTls({ ...options, ...(isIP(host) === 0 ? { servername: host } : {}) })
       : connectTcp(options);
     const end = (error: unknown): void => {
-      if (this.#socket === socket) this.#fail(error);
+      if (this.#socket !== socket) return;
+      // All of it may be here, and only the disk not ready.
+      if (this.#received === this.#transfer?.request.length) this.close();
+      else this.#fail(error);
     };
     socket.on('error', (error) => end(explain(error, this.#origin)));
     socket.on('end', () => end(this.#broken()));

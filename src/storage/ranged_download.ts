@@ -1,4 +1,5 @@
 /** Downloads files in ranges, many at once, straight into their places on the disk. */
+import { setMaxListeners } from 'node:events';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { ArtifactPart } from './artifact.js';
@@ -50,6 +51,7 @@ export async function downloadRanged(
 ): Promise<void> {
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
+  setMaxListeners(0, signal);
   const slots = new Semaphore(MAX_FILES);
   const download = new Download(options, signal);
   const outcomes = files.map((file) =>
@@ -82,11 +84,16 @@ class Download {
 
   async fetch(file: RangedFile): Promise<void> {
     const target = await PartFile.open(file);
-    if (target === undefined) { this.#progress(file.size); return; }
+    if (target === undefined) {
+      this.#progress(file.size);
+      return;
+    }
     this.#progress(target.bytes);
     // The others stop when one fails.
     const failed = new AbortController();
     const during = AbortSignal.any([this.#signal, failed.signal]);
+    // Each part listens.
+    setMaxListeners(0, during);
     try {
       for (let round = 1; ; round++) {
         const parts = target.missing().map((index) =>

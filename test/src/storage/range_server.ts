@@ -122,19 +122,31 @@ export class RangeServer {
     const fault = this.fault({ method, key, query, range, request, response });
     if (fault && 'status' in fault) {
       request.resume();
-      sendError(response, fault.status, fault.code, method === 'HEAD', fault.headers); return;
+      sendError(response, fault.status, fault.code, method === 'HEAD', fault.headers);
+      return;
     }
     if (method === 'GET' && (query.has('uploads') || query.has('uploadId'))) {
-      this.#listParts(response, key, query); return;
+      this.#listParts(response, key, query);
+      return;
     }
-    if (method === 'GET' && query.has('list-type')) { this.#list(response, key, query); return; }
+    if (method === 'GET' && query.has('list-type')) {
+      this.#list(response, key, query);
+      return;
+    }
     if (method === 'GET' || method === 'HEAD') {
-      this.#send(request, response, key, range, method === 'HEAD', fault); return;
+      this.#send(request, response, key, range, method === 'HEAD', fault);
+      return;
     }
     const body = await buffer(request);
     this.received += body.length;
-    if (method === 'PUT') { this.#store(request, response, key, query, body); return; }
-    if (method === 'POST') { this.#multipart(response, key, query, body.toString()); return; }
+    if (method === 'PUT') {
+      this.#store(request, response, key, query, body);
+      return;
+    }
+    if (method === 'POST') {
+      this.#multipart(response, key, query, body.toString());
+      return;
+    }
     if (query.has('uploadId')) this.uploads.delete(query.get('uploadId') ?? '');
     else this.objects.delete(key);
     response.writeHead(204).end();
