@@ -39,12 +39,12 @@ export function tiersFromEnvironment(env: NodeJS.ProcessEnv): Tier[] {
   const user = userTier(join(cacheRoot(env), 'models'), env);
   if (env['VOXPOD_CACHE']) return [user];
   const worker = isWorker(env);
-  const volume = optionalTier(env, 'volume', 'VOLUME', join(VOLUME, 'models'), worker);
+  const volume = optionalTier(env, 'volume', 'VOXPOD_VOLUME_CACHE', join(VOLUME, 'models'), worker);
   const tiers = [
     ...(volume?.mount === undefined || worker || isMount(volume.mount) ? [volume] : []),
     worker ? undefined : user,
-    optionalTier(env, 'build', 'BUILD', '/tmp/models', worker),
-    optionalTier(env, 'emergency', 'EMERGENCY', '/tmp/cache', worker),
+    optionalTier(env, 'build', 'VOXPOD_BUILD_CACHE', '/tmp/models', worker),
+    optionalTier(env, 'emergency', 'VOXPOD_EMERGENCY_CACHE', '/tmp/cache', worker),
   ].filter((tier) => tier !== undefined);
   // A path twice would be measured and filled twice.
   const different = tiers.filter(
@@ -72,7 +72,9 @@ export function watermarksFromEnvironment(env: NodeJS.ProcessEnv): Watermarks {
   return { high, low };
 }
 
+/** Whether this is RunPod's container; `voxpod serve` says of its worker that it is not. */
 export function isWorker(env: NodeJS.ProcessEnv): boolean {
+  if (env['VOXPOD_LOCAL'] === '1') return false;
   return Boolean(env['RUNPOD_POD_ID'] || env['RUNPOD_ENDPOINT_ID']);
 }
 
@@ -88,11 +90,10 @@ export function isMount(path: string): boolean {
 function optionalTier(
   env: NodeJS.ProcessEnv,
   name: 'volume' | 'build' | 'emergency',
-  word: string,
+  variable: string,
   preset: string,
   worker: boolean,
 ): Tier | undefined {
-  const variable = `VOXPOD_${word}_CACHE`;
   const given = env[variable];
   if (given === '') return undefined;
   if (given !== undefined && (!isAbsolute(given) || given.includes('\0'))) {

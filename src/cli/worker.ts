@@ -3,8 +3,10 @@
  * models are loaded and computed in a process of their own, whose crash this one outlives.
  */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ArgumentError, JobError, messageOf } from '../../lib/errors.js';
+import { guardDisk } from '../disk/guard.js';
 import { systemChecks } from '../jobs/checks.js';
 import type { WorkerSettings } from '../jobs/worker_process.js';
 import { createLogger } from '../log.js';
@@ -37,18 +39,20 @@ export function register(program: Command): void {
 async function takeJobs(options: WorkerArguments): Promise<void> {
   // Before anything is loaded: the usual mistake is to start a worker outside of RunPod.
   readEnvironment();
+  const guard = guardDisk();
   const log = createLogger();
   endWithParent();
   const { concurrency, maxConcurrency } = options;
   const isolated = isolatedHandler({
     module: new URL('../jobs/worker_process.js', import.meta.url),
-    settings: settingsOf(options),
+    settings: settingsOf(options, guard.scratch),
     env: engineEnvironment(),
     log,
     ...(concurrency === 'auto' ? { maxConcurrency } : { concurrency }),
   });
   // The models load while this process checks the machine; runWorker waits for both.
   isolated.start().catch(() => undefined);
+  log.info(guard.line);
   log.info(describeBucket(readBucketEnvironment()));
   try {
     await runWorker({
@@ -77,9 +81,10 @@ async function runTestInput(file: string, options: WorkerArguments): Promise<voi
   process.once('SIGINT', () => interrupted.abort(new JobError('JOB_ABORTED', 'Interrupted')));
   const { signal } = interrupted;
   const { createHandler } = await import('../jobs/worker_process.js');
-  const settings = settingsOf(options);
+  const settings = settingsOf(options, guardDisk().scratch);
   const work = createHandler({ settings, log, signal, report: () => undefined });
   try {
+    for (const check of work.checks ?? []) await check.run(signal);
     const output = await runJob(work.handler, job, { log, signal });
     process.stdout.write(`${JSON.stringify(output, null, 2)}\n`);
   } finally {
@@ -99,10 +104,14 @@ async function readJob(file: string): Promise<unknown> {
   }
 }
 
-function settingsOf(options: WorkerArguments): WorkerSettings {
+function settingsOf(options: WorkerArguments, scratch: string | undefined): WorkerSettings {
   const { model: models, device, dtype, threads, concurrency, maxConcurrency } = options;
   const shown = concurrency === 'auto' ? `auto, at most ${maxConcurrency}` : String(concurrency);
-  return { models, device, dtype, threads: threads ?? 0, concurrency: shown };
+  return {
+    ...{ models, device, dtype, threads: threads ?? 0, concurrency: shown },
+    analytics: process.env['VOXPOD_ANALYTICS'] || (scratch && join(scratch, 'analytics.json')),
+    startedAt: performance.timeOrigin,
+  };
 }
 
 /** The platform's key and the account's are no business of the process that reads strangers' audio. */

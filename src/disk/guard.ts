@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
+import { isWorker } from '../cache/tier.js';
 import { formatBytes } from '../storage/disk.js';
 import { GUARDED_PATHS, MODEL_CACHE_VARIABLES } from './guarded_paths.js';
 
@@ -32,7 +33,7 @@ const ENOUGH_BYTES = 1_000_000_000;
 export function guardDisk(options: DiskGuardOptions = {}): DiskGuard {
   const env = options.env ?? process.env;
   const wanted = env['VOXPOD_SCRATCH'];
-  if (!wanted && !env['RUNPOD_POD_ID'] && !env['RUNPOD_ENDPOINT_ID']) {
+  if (!wanted && !isWorker(env)) {
     return { scratch: undefined, line: 'Temporary files stay where this user keeps them.' };
   }
   const { scratch, free, passedOver } = choose(

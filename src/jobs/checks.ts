@@ -7,7 +7,6 @@
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { cacheRoot } from '../../lib/cache_root.js';
 import { VoxpodError } from '../../lib/errors.js';
 import { catalogueEntry } from '../models/catalogue.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
@@ -31,7 +30,7 @@ export function systemChecks(options: CheckOptions): FitnessCheck[] {
   if (env['RUNPOD_SKIP_AUTO_SYSTEM_CHECKS'] === 'true') return [];
   return [
     { name: 'memory', run: () => checkMemory(options, env) },
-    { name: 'disk', run: () => checkDisk([tmpdir(), cacheRoot(env)], env) },
+    { name: 'disk', run: () => checkDisk([tmpdir()], env) },
   ];
 }
 
@@ -62,7 +61,7 @@ async function checkDisk(folders: readonly string[], env: NodeJS.ProcessEnv): Pr
       free < LEAST_DISK ? formatBytes(LEAST_DISK) : `${percent}% (RUNPOD_MIN_DISK_PERCENT)`;
     throw new VoxpodError(
       'UNHEALTHY',
-      `${folder} has ${formatBytes(free)} (${share.toFixed(1)}%) free, ${wanted} are needed. Free some space, give the endpoint a larger container disk, or set TMPDIR and VOXPOD_CACHE to folders on a larger disk`,
+      `${folder} has ${formatBytes(free)} (${share.toFixed(1)}%) free, ${wanted} are needed. Free some space, give the endpoint a larger container disk, or set VOXPOD_SCRATCH to a folder on a larger disk`,
     );
   }
 }

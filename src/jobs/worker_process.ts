@@ -7,11 +7,11 @@ import { loadNative } from '../../lib/binding.js';
 import { NativeError } from '../../lib/errors.js';
 import type { WhisperOptions } from '../../lib/index.js';
 import { ModelPool } from '../models/pool.js';
-import { ModelStore } from '../models/store.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
 import type { IsolatedContext, IsolatedWork } from '../runpod/isolated_module.js';
 import type { Handler } from '../runpod/job.js';
 import { LoadMeter } from './engine_load.js';
+import { EngineStorage } from './engine_storage.js';
 import { jobHandler } from './handler.js';
 import { JobBuckets } from './job_bucket.js';
 
@@ -24,6 +24,10 @@ export interface WorkerSettings {
   threads: number;
   /** As the log shows it. */
   concurrency: string;
+  /** Where the analytics are kept. */
+  analytics: string | undefined;
+  /** When the worker's first process began, in milliseconds since 1970. */
+  startedAt: number;
 }
 
 /** Sequences that are decoded at once. */
@@ -34,8 +38,13 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
   const { log } = context;
   const settings = context.settings as WorkerSettings;
   const { device, dtype, threads } = settings;
+  const storage = new EngineStorage({
+    ...{ log, models: settings.models, analyticsFile: settings.analytics, signal: context.signal },
+  });
+  const { analytics, idle, store } = storage;
+  analytics.addPhase('processes', Math.max(0, Date.now() - settings.startedAt) / 1000);
   const pool = new ModelPool({
-    store: new ModelStore({ log }),
+    store,
     maxModels: settings.models.length,
     maxBatch: MAX_BATCH,
     ...{ log, device, dtype, threads },
@@ -50,31 +59,47 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
 
   const handler: Handler = async (job, jobContext) => {
     const metered = meter.begin();
+    const ended = idle.begin();
     const options = { pool: metered.pool(pool), models, defaultModel, buckets, allowPrivateUrls };
     try {
       return await jobHandler(options)(job, jobContext);
     } finally {
       metered.end();
+      ended();
     }
   };
   const checks = [
+    ...storage.checks,
+    {
+      name: 'addon',
+      run: () => analytics.phase('addon', () => void loadNative()),
+    },
     ...gpuListed(device),
     {
       name: 'model',
       run: async (signal: AbortSignal) => {
         for (const model of models.values()) {
-          const lease = await pool.acquireWhisper(model, { signal });
+          await analytics.phase('model files', () => store.resolve(model, { signal }));
+          const lease = await analytics.phase('weights', () =>
+            pool.acquireWhisper(model, { signal }),
+          );
           const { info } = lease.whisper;
           lease.release();
           log.info(
             `Engine: ${info.device}, ${info.dtype}; models ${[...models.keys()].join(', ')}; concurrency ${settings.concurrency}.`,
           );
         }
+        log.info(analytics.summary());
+        storage.startBackground();
       },
     },
     ...gpuComputes(device, () => pool.acquireWhisper(settings.models[0] ?? 'base')),
   ];
-  return { handler, checks, dispose: () => pool.dispose() };
+  const dispose = async (): Promise<void> => {
+    await pool.dispose();
+    await storage.dispose();
+  };
+  return { handler, checks, dispose };
 }
 
 function gpuListed(device: string): FitnessCheck[] {

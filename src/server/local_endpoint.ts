@@ -130,6 +130,8 @@ class WorkerProcess {
     // The account's key is no business of the worker's, and without an endpoint it logs plain lines.
     delete env['RUNPOD_API_KEY'];
     delete env['RUNPOD_ENDPOINT_ID'];
+    // Its models and temporary files are kept as this user keeps them.
+    env['VOXPOD_LOCAL'] = '1';
     return env;
   }
 }
