@@ -21,7 +21,7 @@ import {
 } from './place.js';
 import { hasPin, leaseModel, removePin, setPin, touchUsed } from './records.js';
 import type { Tier, TierName } from './tier.js';
-import { quarantineFound, verifyRepository, type VerifiedSnapshot } from './verify.js';
+import { quarantine, verifyRepository, type VerifiedSnapshot } from './verify.js';
 
 export interface FoundModel {
   folder: string;
@@ -132,7 +132,7 @@ export class ModelCache {
           await this.#touch(tier, repository);
           return { folder: found.folder, tier: tier.name };
         }
-        await quarantineFound(this.#context, tier, repository, found);
+        await quarantine(this.#context, tier, repository, found.commit, found.problem);
       } catch (error) {
         this.failed(tier, messageOf(error));
       }

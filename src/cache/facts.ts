@@ -1,11 +1,10 @@
 /** What a tier is like right now: measured, not assumed. */
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { access, lstat, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
 import { HEADROOM_BYTES } from '../storage/disk.js';
-import { keepBallast, measuredSpeed, reservations, statePath } from './records.js';
+import { measuredSpeed, reservations, writeBallast } from './records.js';
 import type { Tier } from './tier.js';
 
 export interface TierFacts {
@@ -61,29 +60,11 @@ export async function probe(tier: Tier): Promise<string | undefined> {
   try {
     const absent = await answered(whyAbsent(tier));
     if (absent !== undefined) return absent;
-    await answered(writeAndRemove(tier));
+    await answered(writeBallast(tier));
     return undefined;
   } catch (error) {
     return messageOf(error);
   }
-}
-
-async function writeAndRemove(tier: Tier): Promise<void> {
-  await mkdir(statePath(tier), { recursive: true });
-  const file = statePath(tier, `probe-${randomUUID()}`);
-  try {
-    const handle = await open(file, 'wx');
-    try {
-      await handle.write(Buffer.alloc(4096, 1));
-      // Some volumes take every write and fail when it is to last.
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } finally {
-    await rm(file, { force: true });
-  }
-  await keepBallast(tier);
 }
 
 async function whyAbsent(tier: Tier): Promise<string | undefined> {

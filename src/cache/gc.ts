@@ -103,11 +103,6 @@ async function tidyRecords(tier: Tier): Promise<void> {
     const path = statePath(tier, 'used', name);
     if (repositoryOf(name) !== undefined && !stored.includes(name)) await rm(path, { force: true });
   }
-  for (const name of await readdir(statePath(tier)).catch(() => [])) {
-    const path = statePath(tier, name);
-    const status = name.startsWith('probe-') ? await stat(path).catch(() => undefined) : undefined;
-    if (status && Date.now() - status.mtimeMs > 60_000) await rm(path, { force: true });
-  }
 }
 
 async function isEmpty(folder: string): Promise<boolean> {

@@ -58,8 +58,8 @@ export async function liveHolds(folder: string): Promise<number[]> {
 
 async function create(folder: string, file: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    await mkdir(folder, { recursive: true });
     try {
+      await mkdir(folder, { recursive: true });
       await (await open(file, 'wx')).close();
       return;
     } catch (error) {

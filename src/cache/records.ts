@@ -9,6 +9,7 @@
  *   speed.json              what was measured of the tier's disk
  *   ballast                 given up where a full disk leaves no block for the files above
  */
+import { constants } from 'node:fs';
 import { mkdir, open, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -219,12 +220,24 @@ export async function recordSpeed(tier: Tier, bytes: number, seconds: number): P
 
 const BALLAST_BYTES = 256 * 1024;
 
-/** Takes what a later eviction will need to write its few small files on a full disk. */
-export async function keepBallast(tier: Tier): Promise<void> {
-  const file = statePath(tier, 'ballast');
-  const status = await stat(file).catch(() => undefined);
-  if (status?.size === BALLAST_BYTES) return;
-  await writeFile(file, Buffer.alloc(BALLAST_BYTES)).catch(() => undefined);
+/**
+ * Writes to the tier to see whether that can be done. What is written takes the space that an eviction
+ * will need for its few small files when the disk is full.
+ */
+export async function writeBallast(tier: Tier): Promise<void> {
+  await mkdir(statePath(tier), { recursive: true });
+  // One file for all: nothing is left behind by whoever is killed here.
+  const flags = constants.O_RDWR | constants.O_CREAT;
+  const handle = await open(statePath(tier, 'ballast'), flags);
+  try {
+    const whole = (await handle.stat()).size >= BALLAST_BYTES;
+    const bytes = Buffer.alloc(whole ? 4096 : BALLAST_BYTES, 1);
+    await handle.write(bytes, 0, bytes.length, 0);
+    // Some volumes take every write and fail when it is to last.
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Runs `write`, again without the ballast where the disk is full. */

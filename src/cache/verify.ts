@@ -34,20 +34,21 @@ export async function verifyRepository(
     const root = typeof place === 'string' ? place : place.path;
     for (const snapshot of await snapshotsOf(root, repository)) {
       const result = await verifySnapshot(snapshot, signal);
-      const bad = result.problem;
-      if (bad === undefined) {
-        results.push({ tier: typeof place === 'string' ? 'foreign' : place.name, ...result });
-      } else if (typeof place === 'string') {
-        reportCorrupt(context, repository, 'foreign', bad);
+      if (typeof place === 'string') {
+        if (result.problem !== undefined) {
+          reportCorrupt(context, repository, 'foreign', result.problem);
+        }
         results.push({ tier: 'foreign', ...result });
-      } else {
-        const still = async (): Promise<boolean> =>
-          (await verifySnapshot(snapshot, signal)).problem !== undefined;
-        const quarantined = await quarantine(context, place, repository, bad, still);
-        results.push({ tier: place.name, ...result, quarantined });
-        // The whole repository is out of sight.
-        if (quarantined) break;
+        continue;
       }
+      const outcome = result.problem
+        ? await quarantine(context, place, repository, snapshot.commit, result.problem, signal)
+        : 'left';
+      if (outcome !== 'gone') {
+        results.push({ tier: place.name, ...result, quarantined: outcome === 'quarantined' });
+      }
+      // The whole repository is out of sight.
+      if (outcome === 'quarantined') break;
     }
   }
   return results;
@@ -84,58 +85,49 @@ async function verifySnapshot(
   return { ...result, problem: undefined };
 }
 
-/** Whether a snapshot that was found to be of the wrong size was taken out of sight. */
-export async function quarantineFound(
-  context: CacheContext,
-  tier: Tier,
-  repository: string,
-  found: FoundSnapshot,
-): Promise<boolean> {
-  const still = async (): Promise<boolean> =>
-    (await findSnapshot(tier.path, repository, found.commit))?.problem !== undefined;
-  return quarantine(context, tier, repository, found.problem ?? 'it is corrupt', still);
-}
-
 /**
  * Renames the repository, leased or not: open files stay readable, and nobody should open more. It is
- * kept for a day to be looked at, one for each repository.
+ * kept for a day to be looked at, one for each repository. "gone": it was evicted or replaced while we
+ * looked, which is what made it look corrupt; "left": it is in a tier that cannot be written.
  */
-async function quarantine(
+export async function quarantine(
   context: CacheContext,
   tier: Tier,
   repository: string,
+  commit: string,
   reason: string,
-  isCorrupt: () => Promise<boolean>,
-): Promise<boolean> {
+  signal?: AbortSignal,
+): Promise<'quarantined' | 'gone' | 'left'> {
   const folder = repositoryFolder(repository);
   const home = join(tier.path, folder);
-  let done = false;
-  let failure: string | undefined;
+  const isCorrupt = async (): Promise<boolean> => {
+    const found = await findSnapshot(tier.path, repository, commit);
+    return found !== undefined && (await verifySnapshot(found, signal)).problem !== undefined;
+  };
+  let outcome = 'gone' as 'quarantined' | 'gone';
   try {
     await whileUnused(tier, repository, true, async () => {
-      // It may have been replaced since.
-      if (!(await isCorrupt().catch(() => true))) return;
+      if (!(await isCorrupt())) return;
       const prefix = `${CORRUPT}${folder}-`;
       for (const name of await readdir(tier.path)) {
         if (!name.startsWith(prefix) || !/^\d+$/.test(name.slice(prefix.length))) continue;
         await rm(join(tier.path, name), { recursive: true, force: true });
       }
       await rename(home, join(tier.path, `${prefix}${Date.now()}`));
-      done = true;
+      outcome = 'quarantined';
     });
   } catch (error) {
-    failure = messageOf(error);
-  }
-  if (done) reportCorrupt(context, repository, tier.name, reason);
-  // Otherwise somebody else is at it, unless the tier is read-only.
-  else if (failure !== undefined) {
-    const full = `${reason} (and it cannot be taken away: ${failure})`;
+    signal?.throwIfAborted();
+    if (!(await isCorrupt().catch(() => false))) return 'gone';
+    const full = `${reason} (and it cannot be taken away: ${messageOf(error)})`;
     if (!context.reported.has(`${home} ${full}`)) {
       context.reported.add(`${home} ${full}`);
       reportCorrupt(context, repository, tier.name, full);
     }
+    return 'left';
   }
-  return done;
+  if (outcome === 'quarantined') reportCorrupt(context, repository, tier.name, reason);
+  return outcome;
 }
 
 function reportCorrupt(

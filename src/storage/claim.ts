@@ -53,7 +53,7 @@ export async function claimFolder(
   for (;;) {
     signal?.throwIfAborted();
     if (await done()) return undefined;
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const last = await lastOwner(folder);
     if (last === undefined || (await isGone(last, watched, staleMs))) {
       const claim = await take(folder, (last?.generation ?? 0) + 1, staleMs);
@@ -71,7 +71,7 @@ export async function claimFolder(
 
 /** The claim, unless somebody has it or may have it: undefined at once then. */
 export async function tryClaimFolder(folder: string): Promise<Claim | undefined> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const last = await lastOwner(folder);
   if (last !== undefined && !(await isOver(last))) return undefined;
   return take(folder, (last?.generation ?? 0) + 1, DEFAULT_STALE_MS);
@@ -83,6 +83,18 @@ export async function isAbandoned(folder: string, ageMs: number): Promise<boolea
   // Clocks of file systems run ahead by fractions.
   const age = Math.max(0, Date.now() - (last?.mtimeMs ?? (await stat(folder)).mtimeMs));
   return age >= ageMs && (last === undefined || (await isOver(last)));
+}
+
+/** One that is moved away while it is made, because its work is done, is made again. */
+async function makeFolder(folder: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(folder, { recursive: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 10) throw error;
+    }
+  }
 }
 
 interface LastOwner {
