@@ -1,11 +1,21 @@
 /** `voxpod models`: fetches, lists, checks and deletes models. */
 import type { Command } from 'commander';
-import { ModelError } from '../../lib/errors.js';
+import { ModelError, VoxpodError } from '../../lib/errors.js';
 import type { ListedModel } from '../cache/cache.js';
 import { createLogger } from '../log.js';
-import { modelNameOf, parseModelName, repositoriesOf } from '../models/catalogue.js';
+import { bucketSource } from '../models/bucket.js';
+import {
+  modelNameOf,
+  parseModelName,
+  repositoriesOf,
+  type ModelReference,
+} from '../models/catalogue.js';
 import { ModelStore } from '../models/store.js';
+import { Bucket } from '../storage/bucket.js';
+import { readBucketEnvironment } from '../storage/bucket_environment.js';
+import { uploadArtifact } from '../storage/bucket_upload.js';
 import { formatBytes } from '../storage/disk.js';
+import { modelUpload } from '../storage/model_sync.js';
 import { untilInterrupted } from './interrupt.js';
 import { ago, table } from './table.js';
 import { TransferDisplay } from './transfer_display.js';
@@ -17,6 +27,14 @@ export function register(program: Command): void {
     .description('fetch models into the best tier: from the bucket, the hub or the mirror')
     .argument('<name...>', 'of the catalogue, or a repository of the Hugging Face hub')
     .action((names: string[]) => untilInterrupted((signal) => pull(names, signal)));
+  command
+    .command('push')
+    .description('store models of the tiers in the bucket; what is there already is not sent again')
+    .argument('<name...>', 'as for pull')
+    .option('--replace', 'send every file again, for a copy in the bucket that is damaged', false)
+    .action((names: string[], { replace }: { replace: boolean }) =>
+      untilInterrupted((signal) => push(names, replace, signal)),
+    );
   command
     .command('list')
     .description('models in the tiers and in the caches of other tools')
@@ -55,6 +73,40 @@ async function pull(names: readonly string[], signal: AbortSignal): Promise<void
     } finally {
       display.clear();
     }
+  }
+}
+
+async function push(
+  names: readonly string[],
+  replace: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const environment = readBucketEnvironment();
+  if (environment.settings === undefined) {
+    throw new VoxpodError('BUCKET_NOT_CONFIGURED', `There is no bucket: ${environment.reason}`);
+  }
+  const bucket = new Bucket(environment.settings);
+  try {
+    const listed = await store().cache.list();
+    for (const name of names) {
+      const wanted = repositories(name);
+      const model = listed.find(
+        ({ repository, snapshots }) => wanted.includes(repository) && snapshots.length > 0,
+      );
+      const snapshot = model?.snapshots.find(({ problem }) => problem === undefined);
+      if (model === undefined || snapshot === undefined) throw notFound([name]);
+      const display = new TransferDisplay(name);
+      const upload = await modelUpload(bucket, { repository: model.repository, ...snapshot });
+      const { stored, bytes } = await uploadArtifact(bucket, upload, {
+        ...{ signal, replace },
+        onProgress: (dealt, total) => display.update(name, dealt, total),
+      }).finally(() => display.clear());
+      print(
+        `${name}: ${formatBytes(stored)} of ${formatBytes(bytes)} sent to ${bucket.description}`,
+      );
+    }
+  } finally {
+    await bucket.dispose();
   }
 }
 
@@ -147,7 +199,12 @@ function notFound(names: readonly string[]): ModelError {
 }
 
 function store(): ModelStore {
-  return new ModelStore({ log: createLogger() });
+  const { settings } = readBucketEnvironment();
+  const bucket = settings && new Bucket(settings);
+  return new ModelStore({
+    log: createLogger(),
+    ...(bucket && { bucket: (model: ModelReference) => bucketSource(bucket, model) }),
+  });
 }
 
 function print(text: string): void {

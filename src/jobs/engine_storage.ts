@@ -10,14 +10,14 @@ import type { CacheEvent } from '../cache/events.js';
 import { isWorker } from '../cache/tier.js';
 import { announceModelCache } from '../disk/guard.js';
 import type { Logger } from '../log.js';
-import { repositoriesOf } from '../models/catalogue.js';
+import { bucketSource } from '../models/bucket.js';
+import type { ModelReference } from '../models/catalogue.js';
 import { ModelStore } from '../models/store.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
 import { ensureLibtorch } from '../setup/ensure.js';
 import { Bucket } from '../storage/bucket.js';
 import { readBucketEnvironment } from '../storage/bucket_environment.js';
-import { BucketSource } from '../storage/bucket_source.js';
-import { ModelSync } from '../storage/model_sync.js';
+import { isSyncWanted, ModelSync } from '../storage/model_sync.js';
 import { Idle } from './idle.js';
 
 export interface EngineStorageOptions {
@@ -55,22 +55,12 @@ export class EngineStorage {
     const bucket = settings && new Bucket(settings);
     this.#bucket = bucket;
     this.#sync =
-      bucket && env['VOXPOD_S3_SYNC'] !== '0'
+      bucket && isSyncWanted(env)
         ? new ModelSync(bucket, { log, idle: (signal) => this.idle.quiet(signal) })
         : undefined;
     this.store = new ModelStore({
       ...{ env, log, keep: models, events: (event) => this.#heard(event) },
-      ...(bucket && {
-        bucket: (model) =>
-          new BucketSource(
-            bucket,
-            repositoriesOf(model).map((repository, at) => ({
-              repository,
-              // What a mirror has is not the hub's, commit by commit.
-              revision: at === 0 ? model.revision : 'main',
-            })),
-          ),
-      }),
+      ...(bucket && { bucket: (model: ModelReference) => bucketSource(bucket, model) }),
     });
   }
 

@@ -196,3 +196,34 @@ test('the doctor writes to the bucket, reads and deletes', async (t) => {
   assert.match(wrong.out, /^BAD +bucket +/m);
   assert.doesNotMatch(wrong.out, /not-the-right-one/);
 });
+
+test('a model is pushed to the bucket once, and pulled from it where there is no hub', async (t) => {
+  const server = needS3(s3, t);
+  if (server === undefined) return;
+  const { run, cache } = await fixture(t);
+  const none = await run(['models', 'push', 'org/model']);
+  assert.equal(none.code, 1);
+  assert.match(none.err, /AWS_ACCESS_KEY_ID.*BUCKET_NOT_CONFIGURED/);
+  const { bucket, credentials } = await server.createBucket();
+  const env = {
+    AWS_ENDPOINT_URL: server.url,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    VOXPOD_S3_BUCKET: bucket,
+    VOXPOD_S3_PREFIX: 'below/here',
+  };
+  assert.equal((await run(['models', 'pull', 'org/model'])).code, 0);
+  const pushed = await run(['models', 'push', 'org/model'], env);
+  assert.equal(pushed.code, 0, pushed.err);
+  assert.match(pushed.out, /^org\/model: 503\.0 kB of 503\.0 kB sent to /);
+  const again = await run(['models', 'push', 'org/model'], env);
+  assert.match(again.out, /^org\/model: 0 B of 503\.0 kB/);
+  const elsewhere = {
+    ...env,
+    VOXPOD_CACHE: join(cache, 'elsewhere'),
+    HF_ENDPOINT: 'http://127.0.0.1:9',
+  };
+  const pulled = await run(['models', 'pull', 'org/model'], elsewhere);
+  assert.match(pulled.out, /^org\/model: from s3, /, pulled.err);
+  assert.equal((await run(['models', 'verify', 'org/model'], elsewhere)).code, 0);
+});
