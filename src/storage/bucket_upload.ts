@@ -41,7 +41,10 @@ export interface ArtifactUpload {
 
 export interface UploadOptions {
   signal: AbortSignal;
-  /** Awaited before each part is read: resolves when nothing more important is going on. */
+  /**
+   * Awaited before each part is read: resolves when nothing more important is going on, rejects when
+   * the signal aborts.
+   */
   idle?: (signal: AbortSignal) => Promise<void>;
   /** Gets the bytes that are dealt with, of all. */
   onProgress?: (bytes: number, total: number) => void;

@@ -20,6 +20,8 @@ export class FileDigest {
     this.#thread = new Worker(compiledFile(import.meta.url, 'src/storage/file_digest_thread.js'), {
       workerData: { digestOf: path },
       name: 'voxpod-digest',
+      // Those of a program given by --eval are none that a thread can have.
+      execArgv: [],
     });
     this.#thread.on('message', (reply: DigestReply) => {
       const next = this.#waiting.shift();

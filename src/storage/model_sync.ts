@@ -25,9 +25,15 @@ export interface LocalModel {
 
 export interface ModelSyncOptions extends Pick<UploadClaimOptions, 'settleMs' | 'staleMs'> {
   log?: Pick<Logger, 'info' | 'warn'>;
-  /** Resolves when no job runs. Uploads wait for it before each part of 8 MiB. */
+  /**
+   * Resolves when no job runs, rejects when the signal aborts. Uploads wait for it before each part
+   * of 8 MiB.
+   */
   idle?: (signal: AbortSignal) => Promise<void>;
 }
+
+/** Jobs kept this worker from it for so long that another goes on. */
+class TakenOverError extends Error {}
 
 export class ModelSync {
   readonly #bucket: Bucket;
@@ -101,13 +107,21 @@ export class ModelSync {
       if (await isThere()) return undefined;
       const idle = async (during: AbortSignal): Promise<void> => {
         await this.#options.idle?.(during);
-        if (!(await claim.renew(during))) throw new Error('another worker goes on with it');
+        if (!(await claim.renew(during))) throw new TakenOverError();
       };
       return (await uploadArtifact(bucket, artifact, { signal, idle })).stored;
+    } catch (error) {
+      if (error instanceof TakenOverError) return undefined;
+      throw error;
     } finally {
       await claim.release().catch(() => undefined);
     }
   }
+}
+
+/** Whether the worker stores in its bucket what it fetched from elsewhere. */
+export function isSyncWanted(env: NodeJS.ProcessEnv): boolean {
+  return !['0', 'false'].includes(env['VOXPOD_S3_SYNC']?.toLowerCase() ?? '');
 }
 
 const recordSchema = z.object({
