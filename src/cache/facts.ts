@@ -4,6 +4,7 @@ import { access, lstat, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
 import { HEADROOM_BYTES } from '../storage/disk.js';
+import { makeFolder } from '../storage/folder.js';
 import { measuredSpeed, reservations, writeBallast } from './records.js';
 import type { Tier } from './tier.js';
 
@@ -53,6 +54,15 @@ export async function measure(tier: Tier): Promise<TierFacts> {
     facts.unusable = messageOf(error);
   }
   return facts;
+}
+
+/** All tiers; those on one disk agree on what it has free. */
+export async function survey(tiers: readonly Tier[]): Promise<TierFacts[]> {
+  const all = await Promise.all(tiers.map(measure));
+  return all.map((facts) => {
+    const shared = all.filter(({ device }) => device === facts.device);
+    return { ...facts, freeBytes: Math.min(...shared.map(({ freeBytes }) => freeBytes)) };
+  });
 }
 
 /** Makes the tier's folder and writes to it. Returns why that failed, or undefined. */

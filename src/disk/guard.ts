@@ -1,9 +1,10 @@
 /** Points every temporary and cache path off the disk of the operating system, first thing at start. */
-import { accessSync, constants, existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { accessSync, constants, statfsSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
 import { isWorker } from '../cache/tier.js';
 import { formatBytes } from '../storage/disk.js';
+import { makeFolderSync } from '../storage/folder.js';
 import { GUARDED_PATHS, MODEL_CACHE_VARIABLES } from './guarded_paths.js';
 
 export interface DiskGuardOptions {
@@ -47,7 +48,7 @@ export function guardDisk(options: DiskGuardOptions = {}): DiskGuard {
     const present = env[variable];
     if (present && isWritable(present)) continue;
     const place = join(scratch, folder);
-    makeFolder(place);
+    makeFolderSync(place);
     env[variable] = place;
   }
   return {
@@ -89,27 +90,16 @@ function prepare(folder: string): number {
   if (top === 'runpod-volume' && statSync('/runpod-volume').dev === statSync('/').dev) {
     throw new Error('/runpod-volume is not mounted');
   }
-  makeFolder(folder);
+  makeFolderSync(folder);
   accessSync(folder, constants.W_OK);
   const { bavail, bsize } = statfsSync(folder);
   return bavail * bsize;
 }
 
-/** Not mkdir's `recursive`: where a parent refuses with ENOENT, as in /proc, Node 20 never returns. */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
-  makeFolder(dirname(path));
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if (!existsSync(path)) throw error;
-  }
-}
-
 /** Whether it is a folder that can be written, or could be made. */
 function isWritable(path: string): boolean {
   try {
-    makeFolder(resolve(path));
+    makeFolderSync(resolve(path));
     accessSync(path, constants.W_OK);
     return true;
   } catch {
