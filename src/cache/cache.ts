@@ -6,7 +6,7 @@ import { removeLeftovers } from '../storage/publish.js';
 import type { CacheContext } from './context.js';
 import type { CacheListener } from './events.js';
 import { capacity, evictOne, removeModel, removeQuarantine, storedModels, trim } from './evict.js';
-import { answered, measure } from './facts.js';
+import { answered, measure, survey } from './facts.js';
 import { collectGarbage, DAY_MS, type GcOptions, type GcReport } from './gc.js';
 import type { Hold } from './hold.js';
 import { findSnapshot, isStored, repositoriesIn, repositoryOf, snapshotsOf } from './layout.js';
@@ -283,7 +283,7 @@ export class ModelCache {
 
   async status(): Promise<TierStatus[]> {
     const { tiers, watermarks } = this.#context;
-    const all = await Promise.all(tiers.map(measure));
+    const all = await survey(tiers);
     return Promise.all(
       all.map(async (facts) => {
         const { tier, exists, unusable, usedBytes, freeBytes, reservedBytes, speed } = facts;

@@ -4,7 +4,7 @@ import { claimFolder, type Claim } from '../storage/claim.js';
 import { formatBytes, HEADROOM_BYTES } from '../storage/disk.js';
 import type { CacheContext } from './context.js';
 import { clearLeftovers, evictOne, reclaimable } from './evict.js';
-import { diskUsage, measure, probe, type TierFacts } from './facts.js';
+import { diskUsage, measure, probe, survey, type TierFacts } from './facts.js';
 import type { Hold } from './hold.js';
 import { reserve, stagingFolder, statePath, withBallast } from './records.js';
 import type { Tier } from './tier.js';
@@ -72,7 +72,7 @@ async function decide(home: Tier, signal: AbortSignal): Promise<Claim> {
 
 async function choose(context: CacheContext, request: PlaceRequest): Promise<Placement> {
   const { among = context.tiers, failed, repository, name } = request;
-  const all = await Promise.all(context.tiers.map(measure));
+  const all = await survey(context.tiers);
   const passedOver: PassedOver[] = [];
   for (const facts of inOrder(all.filter(({ tier }) => among.includes(tier)))) {
     const { tier } = facts;
@@ -141,7 +141,7 @@ async function whyNoRoom(
     return `it may hold ${formatBytes(tier.limit)}, and ${formatBytes(bytes)} are needed`;
   }
   const room = async (gain = { unique: 0, bytes: 0 }): Promise<number> => {
-    const all = await Promise.all(context.tiers.map(measure));
+    const all = await survey(context.tiers);
     const own = all.find((facts) => facts.tier === tier);
     return own === undefined ? 0 : available(own, all, gain);
   };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { messageOf, ModelError, VoxpodError, type ErrorCode } from '../../lib/errors.js';
 import type { ModelCache } from '../cache/cache.js';
 import { hasBlob, publishSnapshot } from '../cache/layout.js';
-import { claimStaging, leaveStaging, stagingFolder } from '../cache/records.js';
+import { claimStaging, leaveStaging, stagingFolder, touchUsed } from '../cache/records.js';
 import type { Tier, TierName } from '../cache/tier.js';
 import type { Logger } from '../log.js';
 import { ClaimLostError } from '../storage/claim.js';
@@ -120,6 +120,7 @@ async function fetchInto(
       ...{ listing, staging, refs, source: from, signal },
     });
     await emptyFolder(staging);
+    await touchUsed(tier, repository);
     const seconds = (performance.now() - started) / 1000;
     log?.info(`${model.name}: fetched from ${source.description} in ${seconds.toFixed(1)} s`);
     cache.emit({
