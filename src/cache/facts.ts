@@ -4,7 +4,6 @@ import { access, lstat, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
 import { HEADROOM_BYTES } from '../storage/disk.js';
-import { makeFolder } from '../storage/folder.js';
 import { measuredSpeed, reservations, writeBallast } from './records.js';
 import type { Tier } from './tier.js';
 

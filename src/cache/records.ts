@@ -14,6 +14,7 @@ import { mkdir, open, readFile, readdir, rm, stat, utimes, writeFile } from 'nod
 import { join } from 'node:path';
 import { z } from 'zod';
 import { claimFolder, tryClaimFolder, type Claim, type ClaimOptions } from '../storage/claim.js';
+import { makeFolder } from '../storage/folder.js';
 import { isDiskFull } from '../storage/disk.js';
 import { incompleteFolder, removeFolder } from '../storage/publish.js';
 import { hold, liveHolds, type Hold } from './hold.js';
@@ -225,7 +226,7 @@ const BALLAST_BYTES = 256 * 1024;
  * will need for its few small files when the disk is full.
  */
 export async function writeBallast(tier: Tier): Promise<void> {
-  await mkdir(statePath(tier), { recursive: true });
+  await makeFolder(statePath(tier));
   // One file for all: nothing is left behind by whoever is killed here.
   const flags = constants.O_RDWR | constants.O_CREAT;
   const handle = await open(statePath(tier, 'ballast'), flags);
