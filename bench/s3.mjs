@@ -22,6 +22,8 @@ const HELP = `node bench/s3.mjs [options]
   --folder DIR       on the disk to write to; default the system's temporary folder
   --python PATH      interpreter with boto3; default VOXPOD_BENCH_PYTHON, else without boto3
   --only A,B         of voxpod, raw, boto3
+  --network N        a second time at so many MB/s, as a network of 10 Gbit/s has 1250; default 400,
+                     0 for none
   --skip-upload
   --json FILE        the figures`;
 
@@ -32,6 +34,7 @@ const { values: options } = parseArgs({
     folder: { type: 'string', default: tmpdir() },
     python: { type: 'string' },
     only: { type: 'string', default: 'voxpod,raw,boto3' },
+    network: { type: 'string', default: '400' },
     'skip-upload': { type: 'boolean' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -92,6 +95,13 @@ const names = Object.keys(downloads).filter(
   (name) => only.includes(name) && (name !== 'boto3' || python !== undefined),
 );
 const results = [];
+const tasks = [];
+async function prepare(order) {
+  const ready = once(server, 'message');
+  server.send(order);
+  await ready;
+}
+
 function report(task, name, figures) {
   const rate = size / 1e6 / figures.seconds;
   results.push({ task, name, ...figures });
@@ -104,12 +114,17 @@ try {
   console.log(
     `${options.megabytes} MB, ${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}, load ${loadavg()[0].toFixed(1)}`,
   );
-  for (let round = 0; round < Number(options.runs); round++) {
-    for (const name of names) {
-      const target = join(folder, 'down');
-      mkdirSync(target);
-      report('download', name, downloads[name](target));
-      rmSync(target, { recursive: true });
+  for (const megabytesPerSecond of new Set([0, Number(options.network)])) {
+    const task = megabytesPerSecond === 0 ? 'down' : `down ${megabytesPerSecond}`;
+    tasks.push(task);
+    for (let round = 0; round < Number(options.runs); round++) {
+      for (const name of names) {
+        await prepare({ megabytesPerSecond });
+        const target = join(folder, 'down');
+        mkdirSync(target);
+        report(task, name, downloads[name](target));
+        rmSync(target, { recursive: true });
+      }
     }
   }
   if (!options['skip-upload']) {
@@ -120,7 +135,8 @@ try {
     closeSync(file);
     for (let round = 0; round < Number(options.runs); round++) {
       for (const name of names.filter((one) => one in uploads)) {
-        report('upload', name, uploads[name](source));
+        await prepare({ megabytesPerSecond: 0 });
+        report('up', name, uploads[name](source));
       }
     }
   }
@@ -133,7 +149,7 @@ const middle = (task, name) => {
   const found = results.filter((one) => one.task === task && one.name === name);
   return found.map(({ seconds }) => seconds).sort((a, b) => a - b)[Math.floor(found.length / 2)];
 };
-for (const task of ['download', 'upload']) {
+for (const task of [...tasks, 'up']) {
   const own = middle(task, 'voxpod');
   for (const name of names.filter((one) => one !== 'voxpod')) {
     const other = middle(task, name);

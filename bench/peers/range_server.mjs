@@ -38,5 +38,11 @@ server.objects.set(`${base}/blobs/${sha256}`, {
 server.put(`${base}/snapshots/${commit}.json`, Buffer.from(JSON.stringify(manifest)));
 server.put(`${base}/refs/main`, Buffer.from(commit));
 process.send({ url, bucket: 'models', key: `models/models--bench--model/blobs/${sha256}`, sha256 });
-process.on('message', () => process.send({ sent: server.sent, received: server.received }));
+process.on('message', ({ megabytesPerSecond }) => {
+  server.bytesPerSecond = megabytesPerSecond * 1e6;
+  // What one upload stored the next would not store again.
+  for (const key of server.objects.keys())
+    if (key.includes('bench--upload')) server.objects.delete(key);
+  process.send('ready');
+});
 process.on('disconnect', () => process.exit());

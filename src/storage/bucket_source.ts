@@ -194,14 +194,16 @@ function rangeReader(
       const condition = etag === undefined ? {} : { 'if-match': etag };
       const demand = { ...request, ...range, headers: { ...headers, ...condition } };
       try {
-        await connection.get(demand, sink, signal); return;
+        await connection.get(demand, sink, signal);
+        return;
       } catch (error) {
         if (!(error instanceof UnexpectedAnswerError)) throw error;
       }
       signature = undefined;
       try {
         // The SDK knows what can be tried again, and what to say about what cannot.
-        await readRange(bucket, key, { ...range, etag }, sink, signal); return;
+        await readRange(bucket, key, { ...range, etag }, sink, signal);
+        return;
       } catch (error) {
         if (!(error instanceof ObjectChangedError) || seen.changes > 0) throw error;
         // Many ranges find it out; one of them begins again for all.

@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import type { DigestOrder, DigestReply } from './file_digest.js';
 
 /** Small enough to be hashed while the processor's cache still holds what was read. */
-const STEP = 256 * 1024;
+const STEP = 64 * 1024;
 
 function run(path: string, port: MessagePort): void {
   const file = openSync(path, 'r');

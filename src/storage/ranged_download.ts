@@ -1,5 +1,6 @@
 /** Downloads files in ranges, many at once, straight into their places on the disk. */
 import { setMaxListeners } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { ArtifactPart } from './artifact.js';
@@ -32,9 +33,9 @@ export interface RangedOptions extends Pick<RetryOptions, 'attempts' | 'pauseMs'
 /**
  * Ranges on their way in this process, whoever asked for them. Each holds up to three buffers of
  * 256 kB, so this bounds the memory, too. Amazon S3 gives 3 GB/s to 32 connections and no more to 64
- * (published figures of Run:ai's model streamer).
+ * (published figures of Run:ai's model streamer); a machine of few cores takes no more than 16 bring.
  */
-const MAX_RANGES = 32;
+const MAX_RANGES = availableParallelism() > 4 ? 32 : 16;
 const ranges = new Semaphore(MAX_RANGES);
 /** Files at once: while one is synced, the next is on its way. */
 const MAX_FILES = 4;

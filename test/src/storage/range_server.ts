@@ -57,6 +57,10 @@ export class RangeServer {
   fault: (facts: RangeRequestFacts) => RangeFault | undefined = () => undefined;
   /** Milliseconds before each answer. */
   delayMs = 0;
+  /** Of all answers together, as a network has it; 0 for no limit. */
+  bytesPerSecond = 0;
+  /** When the network is free again, by performance.now(). */
+  #free = 0;
   readonly #server;
   readonly #discard: boolean;
 
@@ -176,17 +180,25 @@ export class RangeServer {
     });
     if (isHead) return void response.end();
     const limit = fault && 'after' in fault ? Math.min(fault.after, length) : length;
+    const most = this.bytesPerSecond > 0 ? 1 << 18 : 1 << 20;
     let done = 0;
     const pump = (): void => {
       while (done < limit) {
         if (response.destroyed) return;
-        let bytes = object.read(from + done, Math.min(limit - done, 1 << 20));
+        const wait = this.#free - performance.now();
+        // Timers are coarse, so a little is sent ahead.
+        if (this.bytesPerSecond > 0 && wait > 5) return void setTimeout(pump, wait);
+        let bytes = object.read(from + done, Math.min(limit - done, most));
         if (fault && 'flip' in fault && fault.flip >= done && fault.flip < done + bytes.length) {
           bytes = Buffer.from(bytes);
           bytes.writeUInt8(bytes.readUInt8(fault.flip - done) ^ 1, fault.flip - done);
         }
         done += bytes.length;
         this.sent += bytes.length;
+        if (this.bytesPerSecond > 0) {
+          const now = performance.now();
+          this.#free = Math.max(this.#free, now) + (bytes.length / this.bytesPerSecond) * 1000;
+        }
         if (!response.write(bytes)) return void response.once('drain', pump);
       }
       if (limit === length) return void response.end();
