@@ -184,7 +184,7 @@ test('a read-only volume is read, not written', { skip }, async (t) => {
   const mounted = await tmpfs(t, 200 * MB);
   const tiers = [f.tier('volume', { path: join(mounted, 'v') }), f.tier('build')];
   await f.store(tiers).resolve('org/a');
-  execFileSync('mount', ['-o', 'remount,ro', mounted]);
+  execFileSync('mount', ['-o', 'remount,bind,ro', mounted]);
   f.lines.length = 0;
   const store = f.store(tiers);
   const a = await store.acquire('org/a');

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ModelPool } from '../../../src/models/pool.js';
 import { ModelStore } from '../../../src/models/store.js';
+import { LocalHub } from '../storage/local_hub.js';
 import { temporaryFolder } from '../storage/temporary.js';
 import { baseFolder, tinyFolder, whyNotReal } from './real.js';
 
@@ -138,3 +139,43 @@ test('a model that cannot be had leaves the pool as it was', async (t) => {
   await assert.rejects(pool.acquireWhisper('bas'), { code: 'MODEL_UNKNOWN' });
   await assert.rejects(pool.acquireWhisper('/no/such/folder'), { code: 'MODEL_NOT_FOUND' });
 });
+
+test(
+  'a loaded model is leased; one with damaged files is fetched again, once',
+  { skip },
+  async (t) => {
+    const hub = new LocalHub();
+    const endpoint = await hub.listen();
+    t.after(() => hub.close());
+    const files = new Map<string, Buffer>();
+    for (const name of ['config.json', 'tokenizer.json', 'model.safetensors']) {
+      files.set(name, await readFile(join(tinyFolder, name)));
+    }
+    hub.repositories.set('org/tiny', { commit: 'c'.repeat(40), files });
+    const store = new ModelStore({
+      ...{ cacheDirectory: await temporaryFolder(t), hub: { endpoint }, env: {} },
+    });
+    const pool = new ModelPool({ store });
+    t.after(() => pool.dispose());
+    const leases = async (): Promise<number | undefined> => (await store.cache.list())[0]?.leases;
+
+    const { folder } = await store.resolve('org/tiny');
+    const weights = await open(join(folder, 'model.safetensors'), 'r+');
+    await weights.write(Buffer.from('damaged'), 0, 7, 2);
+    await weights.close();
+    const lease = await pool.acquireWhisper('org/tiny');
+    assert.equal(hub.transfers().length, 6);
+    assert.equal(await leases(), 1);
+    lease.release();
+    // Idle, and in memory still.
+    assert.equal(await leases(), 1);
+    assert.equal((await store.cache.remove('org/tiny'))[0]?.outcome, 'leased');
+    (await pool.acquireWhisper('org/tiny')).release();
+    (await pool.acquireWhisper(tinyFolder)).release();
+    assert.equal(await leases(), 0);
+    (await pool.acquireWhisper('org/tiny')).release();
+    assert.equal(await leases(), 1);
+    await pool.dispose();
+    assert.equal(await leases(), 0);
+  },
+);

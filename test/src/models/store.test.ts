@@ -13,6 +13,9 @@ import {
   type ModelStoreOptions,
   type ResolvedModel,
 } from '../../../src/models/store.js';
+import type { CacheEvent } from '../../../src/cache/events.js';
+import { filesToFetch } from '../../../src/models/files.js';
+import { HubSource } from '../../../src/storage/hub.js';
 import { LocalHub, type LocalRepository } from '../storage/local_hub.js';
 import { temporaryFolder } from '../storage/temporary.js';
 
@@ -242,6 +245,53 @@ test('where nothing can be reached, one error names every source', async (t) => 
     message: /openai\/whisper-tiny\.en[^]*ECONNREFUSED[^]*pinned mirror[^]*not installed/,
   });
   assert.ok(performance.now() - started < 5000);
+});
+
+test('a bucket is asked before the hub, and the hub where the bucket fails', async (t) => {
+  const bucket = new LocalHub();
+  const { hub, repository, store } = await fixture(t);
+  bucket.repositories.set('org/model', repository);
+  const endpoint = await bucket.listen();
+  t.after(() => bucket.close());
+  const asked: string[] = [];
+  const options: ModelStoreOptions = {
+    bucket: (model) => {
+      asked.push(model.name);
+      return new HubSource(model.repository, model.revision, filesToFetch, { endpoint });
+    },
+  };
+  await assertWhole(await store(options).resolve('org/model'), repository);
+  assert.deepEqual([bucket.transfers().length, hub.requests.length], [3, 0]);
+  assert.deepEqual(asked, ['org/model']);
+
+  const { repository: other, hub: otherHub, store: otherStore } = await fixture(t);
+  bucket.repositories.clear();
+  await assertWhole(await otherStore(options).resolve('org/model'), other);
+  assert.equal(otherHub.transfers().length, 3);
+});
+
+test('hits, misses and fetches are told', async (t) => {
+  const { repository, store } = await fixture(t);
+  const events: CacheEvent[] = [];
+  const one = store({ events: (event) => events.push(event) });
+  const { folder } = await one.resolve('org/model');
+  await one.resolve('org/model');
+  const held = await one.acquire('org/model');
+  await (await one.acquire('org/model')).release();
+  await held.release();
+  const [miss, fetched, ...hits] = events;
+  assert.deepEqual(miss, { type: 'miss', model: 'org/model' });
+  assert.ok(fetched?.type === 'fetched' && fetched.seconds > 0);
+  const { seconds: _seconds, ...rest } = fetched;
+  assert.deepEqual(rest, {
+    ...{ type: 'fetched', model: 'org/model', source: 'hub', tier: 'user', folder },
+    ...{ repository: 'org/model', commit: repository.commit, bytes: 203_002 },
+  });
+  assert.deepEqual(hits, [
+    { type: 'hit', model: 'org/model', tier: 'user' },
+    { type: 'hit', model: 'org/model', tier: 'user' },
+    { type: 'hit', model: 'org/model', tier: 'memory' },
+  ]);
 });
 
 function resolveInProcess(f: Fixture): ChildProcess {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { claimFolder, isAbandoned } from '../../../src/storage/claim.js';
+import { fileURLToPath } from 'node:url';
+import { claimFolder, isAbandoned, tryClaimFolder } from '../../../src/storage/claim.js';
 import { temporaryFolder } from './temporary.js';
 
 const never = (): Promise<boolean> => Promise.resolve(false);
@@ -109,4 +111,45 @@ test('a folder is abandoned when its owner is dead or done, not while it lives',
   await claim?.release();
   assert.equal(await isAbandoned(folder, 0), true);
   assert.equal(await isAbandoned(folder, 60_000), false);
+});
+
+test('trying gives a claim or nothing, at once', async (t) => {
+  const folder = join(await temporaryFolder(t), 'work');
+  const first = await tryClaimFolder(folder);
+  assert.ok(first);
+  assert.equal(await tryClaimFolder(folder), undefined);
+  await first.release();
+  const file = join(folder, 'owner-2.json');
+  // Somebody elsewhere, who may be at it.
+  await writeFile(file, JSON.stringify({ machine: 'elsewhere', pid: 1, started: '1' }));
+  assert.equal(await tryClaimFolder(folder), undefined);
+  const old = new Date(Date.now() - 11 * 60_000);
+  await utimes(file, old, old);
+  await (await tryClaimFolder(folder))?.release();
+  // However often it changes hands, it does not fill up.
+  for (let i = 0; i < 5; i++) await (await tryClaimFolder(folder))?.release();
+  assert.deepEqual((await readdir(folder)).sort(), ['owner-7.json', 'owner-8.json']);
+});
+
+test('a process that ended and was not waited for is dead', async (t) => {
+  const folder = await temporaryFolder(t);
+  const claim = fileURLToPath(new URL('../../../src/storage/claim.js', import.meta.url));
+  const script = `import(${JSON.stringify(claim)})
+    .then(({ tryClaimFolder }) => tryClaimFolder(${JSON.stringify(folder)}))
+    .then(() => process.kill(process.pid, 'SIGKILL'))`;
+  // A parent that never asks for its children's status.
+  const parent = spawn('sh', ['-c', '"$0" -e "$1" & exec sleep 60', process.execPath, script]);
+  t.after(() => parent.kill('SIGKILL'));
+  const deadline = Date.now() + 20_000;
+  while (!(await readdir(folder)).includes('owner-1.json')) {
+    assert.ok(Date.now() < deadline);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const taken = await claimFolder(folder, {
+    done: never,
+    pollMs: 20,
+    signal: AbortSignal.timeout(10_000),
+  });
+  assert.ok(taken);
+  await taken.release();
 });
