@@ -60,7 +60,7 @@ export interface WhisperLoadOptions {
   dtype: 'auto' | 'float32' | 'bfloat16' | 'float16';
   /** Threads of the CPU engine; 0 takes one for each core. */
   threads: number;
-  /** Sequences decoded at once. */
+  /** Rows decoded at once: windows, their samples and beams. */
   maxBatch: number;
   /** Requests that may wait; one more is refused with QUEUE_FULL. */
   maxQueue: number;

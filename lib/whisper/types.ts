@@ -8,7 +8,10 @@ export interface WhisperOptions {
   dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16';
   /** CPU threads; default one for each core. */
   threads?: number;
-  /** Windows decoded at once, from however many callers; default 8. */
+  /**
+   * Windows decoded at once, from however many callers; each beam or sample of one counts. A window
+   * with more of them is decoded alone. Default 8.
+   */
   maxBatch?: number;
   /** Calls that may wait for the engine; one more is refused with QUEUE_FULL. Default 256. */
   maxQueue?: number;

@@ -1,56 +1,32 @@
 /** voxpod transcribe: speech in files to text. */
 import { mkdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { ArgumentError, messageOf } from '../../lib/errors.js';
 import {
   formatTranscript,
-  languageCode,
   transcriptFormats,
   transcriptWriter,
   Whisper,
-  type SubtitleOptions,
   type Transcript,
   type TranscriptFormat,
-  type TranscribeOptions,
-  type WhisperOptions,
 } from '../../lib/index.js';
 import { resolveTranscribeOptions } from '../../lib/whisper/defaults.js';
 import { ModelStore } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
 import { untilInterrupted } from './interrupt.js';
 import { ProgressBar } from './progress.js';
-
-interface Options {
-  model: string;
-  language?: string;
-  task: 'transcribe' | 'translate';
-  format: TranscriptFormat;
-  output?: string;
-  device: string;
-  dtype: NonNullable<WhisperOptions['dtype']>;
-  threads?: number;
-  temperature?: number[];
-  bestOf?: number;
-  beamSize?: number;
-  patience?: number;
-  lengthPenalty?: number;
-  repetitionPenalty?: number;
-  noRepeatNgramSize?: number;
-  initialPrompt?: string;
-  prefix?: string;
-  hotwords?: string;
-  condition: boolean;
-  suppressTokens?: number[];
-  clipTimestamps?: number[];
-  wordTimestamps: boolean;
-  hallucinationSilenceThreshold?: number;
-  highlightWords: boolean;
-  maxLineWidth?: number;
-  maxLineCount?: number;
-  maxWordsPerLine?: number;
-  seed?: number;
-}
+import {
+  count,
+  language,
+  number,
+  numbers,
+  seed,
+  subtitleOptions,
+  temperatures,
+  transcribeOptions,
+  type Options,
+} from './transcribe_options.js';
 
 export function register(program: Command): void {
   program
@@ -205,39 +181,6 @@ async function transcribeFile(
   return step.value;
 }
 
-/** The entries that have a value: an option that is not given is no option. */
-function given<Values extends object>(
-  values: Values,
-): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
-  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as ReturnType<typeof given<Values>>;
-}
-
-function subtitleOptions(options: Options): SubtitleOptions {
-  const { maxLineWidth, maxLineCount, maxWordsPerLine, highlightWords } = options;
-  return { highlightWords, ...given({ maxLineWidth, maxLineCount, maxWordsPerLine }) };
-}
-
-function transcribeOptions(options: Options): TranscribeOptions {
-  const { language, task, temperature, bestOf, beamSize, patience, lengthPenalty } = options;
-  const { repetitionPenalty, noRepeatNgramSize, initialPrompt, prefix, hotwords, seed } = options;
-  const { suppressTokens, clipTimestamps, hallucinationSilenceThreshold } = options;
-  // What is laid out or judged by words finds them without being told.
-  const { highlightWords, ...layout } = subtitleOptions(options);
-  const needsWords =
-    highlightWords === true ||
-    Object.keys(layout).length > 0 ||
-    hallucinationSilenceThreshold !== undefined;
-  return {
-    task,
-    conditionOnPreviousText: options.condition,
-    wordTimestamps: options.wordTimestamps || needsWords,
-    ...given({ language, temperature, bestOf, beamSize, patience, lengthPenalty }),
-    ...given({ repetitionPenalty, noRepeatNgramSize, initialPrompt, prefix, hotwords, seed }),
-    ...given({ suppressTokens, clipTimestamps, hallucinationSilenceThreshold }),
-  };
-}
-
 /** Resolves when standard output has taken the text, at its reader's pace. */
 function writeOut(text: string, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -271,55 +214,4 @@ function outputNames(files: string[], format: TranscriptFormat): string[] {
 function summary(file: string, transcript: Transcript, seconds: number): string {
   const { duration } = transcript;
   return `${file}: ${duration.toFixed(1)} s of audio in ${seconds.toFixed(1)} s, ${(duration / seconds).toFixed(1)}x real time, language ${transcript.language}`;
-}
-
-function language(text: string): string {
-  try {
-    return languageCode(text);
-  } catch (error) {
-    throw new InvalidArgumentError(messageOf(error));
-  }
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 1024) {
-    throw new InvalidArgumentError('Expected an integer between 1 and 1024.');
-  }
-  return value;
-}
-
-function seed(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError('Expected an integer of at least 0.');
-  }
-  return value;
-}
-
-function number(text: string): number {
-  const [value = NaN, ...others] = numbers(text);
-  if (others.length > 0) throw new InvalidArgumentError('Expected one number.');
-  return value;
-}
-
-/** NaN for what is no number. */
-function parts(text: string): number[] {
-  return text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
-}
-
-function numbers(text: string): number[] {
-  const values = parts(text);
-  if (!values.every(Number.isFinite)) {
-    throw new InvalidArgumentError('Expected numbers, separated by commas.');
-  }
-  return values;
-}
-
-function temperatures(text: string): number[] {
-  const values = parts(text);
-  if (values.some((value) => !(value >= 0 && value <= 2))) {
-    throw new InvalidArgumentError('Expected numbers between 0 and 2, separated by commas.');
-  }
-  return values;
 }

@@ -5,7 +5,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <cmath>
 #include <thread>
 #include <utility>
 
@@ -135,19 +134,7 @@ void Model::detect_language(Window window, int64_t start_of_transcript,
         const Row row = {
             .token = start_of_transcript, .at = {.pages = &pages}, .audio = window.get()};
         const at::Tensor logits = decoder_->forward({&row, 1}, RowKind::kPrompt, cache, {0});
-        const auto values = row_of(logits, 0);
-        double top = -INFINITY;
-        for (const int64_t token : languages) {
-          top = std::max<double>(top, values[static_cast<size_t>(token)]);
-        }
-        std::vector<float> out;
-        double total = 0;
-        for (const int64_t token : languages) {
-          out.push_back(static_cast<float>(std::exp(values[static_cast<size_t>(token)] - top)));
-          total += out.back();
-        }
-        for (float& p : out) p = static_cast<float>(p / total);
-        return out;
+        return probabilities(row_of(logits, 0), languages);
       });
 }
 

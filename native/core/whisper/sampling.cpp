@@ -166,4 +166,14 @@ double probability(std::span<const float> logits, int64_t token) {
   return std::exp(static_cast<double>(logits[static_cast<size_t>(token)]) - total);
 }
 
+std::vector<float> probabilities(std::span<const float> logits, std::span<const int64_t> tokens) {
+  std::vector<float> out;
+  for (const int64_t token : tokens) out.push_back(logits[static_cast<size_t>(token)]);
+  const float top = *std::max_element(out.begin(), out.end());
+  double total = 0;
+  for (float& value : out) total += value = std::exp(value - top);
+  for (float& value : out) value = static_cast<float>(value / total);
+  return out;
+}
+
 }  // namespace voxpod::whisper

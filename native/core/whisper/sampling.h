@@ -29,5 +29,7 @@ void most_probable(std::span<const float> logits, int64_t count, std::vector<Sam
 
 /// Probability of `token` under unmasked logits.
 double probability(std::span<const float> logits, int64_t token);
+/// Probabilities of `tokens`, of which there is one at least, among themselves.
+std::vector<float> probabilities(std::span<const float> logits, std::span<const int64_t> tokens);
 
 }  // namespace voxpod::whisper
