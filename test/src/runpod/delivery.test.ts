@@ -4,7 +4,9 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Handler, Job } from '../../../src/runpod/index.js';
 import {
+  donesOf,
   endpointOf,
+  errorIn,
   eventually,
   recordingPlatform,
   settled,
@@ -14,14 +16,6 @@ import {
 } from './support.js';
 
 const echo: Handler = (job) => ({ echo: job.input });
-
-function donesOf(posted: Posted[], jobId: string): Posted[] {
-  return posted.filter((call) => call.kind === 'job-done' && call.jobId === jobId);
-}
-
-function errorIn(text: string | undefined): Record<string, string> {
-  return JSON.parse(text ?? '') as Record<string, string>;
-}
 
 test('a result is delivered through server errors, throttling and cut connections', async () => {
   const faults = ['500', 'drop', '429', '503', 'cut after'];

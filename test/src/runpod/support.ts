@@ -118,3 +118,13 @@ export async function settled(endpoint: Endpoint, id: string): Promise<JobStatus
     if (['COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT'].includes(status.status)) return status;
   }
 }
+
+/** What was posted to job-done for a job: progress and results. */
+export function donesOf(posted: Posted[], jobId: string): Posted[] {
+  return posted.filter((call) => call.kind === 'job-done' && call.jobId === jobId);
+}
+
+/** The report in a job's error. */
+export function errorIn(text: string | undefined): Record<string, string> {
+  return JSON.parse(text ?? '') as Record<string, string>;
+}

@@ -4,7 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createLogger } from '../../../src/log.js';
 import { runWorker, type Handler } from '../../../src/runpod/index.js';
 import {
+  donesOf,
   endpointOf,
+  errorIn,
   eventually,
   FAST_RETRY,
   recordingPlatform,
@@ -14,37 +16,6 @@ import {
 } from './support.js';
 
 const echo: Handler = (job) => ({ echo: job.input });
-
-function donesOf(posted: Posted[], jobId: string): Posted[] {
-  return posted.filter((call) => call.kind === 'job-done' && call.jobId === jobId);
-}
-
-function errorIn(text: string | undefined): Record<string, string> {
-  return JSON.parse(text ?? '') as Record<string, string>;
-}
-
-test("posts results with RunPod's headers and query", async () => {
-  const { platform, posted } = await recordingPlatform();
-  const worker = startWorker(platform, { handler: echo });
-  const endpoint = endpointOf(platform);
-  const { id } = await endpoint.run({ input: 'ä' });
-  assert.deepEqual((await settled(endpoint, id)).output, { echo: 'ä' });
-  await worker.stop();
-  const [done] = donesOf(posted, id);
-  assert.ok(done);
-  const url = new URL(done.url);
-  assert.equal(url.pathname, `/v2/local/job-done/worker-1/${id}`);
-  assert.equal(url.search, '?gpu=local%20CPU&isStream=false');
-  assert.equal(done.body, '{"output":{"echo":"ä"}}');
-  assert.equal(done.headers.get('content-type'), 'application/x-www-form-urlencoded');
-  assert.equal(done.headers.get('charset'), 'utf-8');
-  assert.equal(done.headers.get('x-request-id'), id);
-  assert.match(done.headers.get('user-agent') ?? '', /^voxpod\/\d/);
-  assert.ok(done.headers.get('authorization'));
-  const take = posted.find(({ kind }) => kind === 'job-take');
-  assert.match(take?.url ?? '', /job-take\/worker-1\?gpu=local%20CPU&job_in_progress=0$/);
-  await platform.close();
-});
 
 test('progress and chunks keep their order and never overtake the result', async () => {
   // Each post is answered late, and the later ones less late.
