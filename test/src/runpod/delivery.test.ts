@@ -12,7 +12,6 @@ import {
   settled,
   startWorker,
   type JobStatus,
-  type Posted,
 } from './support.js';
 
 const echo: Handler = (job) => ({ echo: job.input });

@@ -12,7 +12,6 @@ import {
   recordingPlatform,
   settled,
   startWorker,
-  type Posted,
 } from './support.js';
 
 const echo: Handler = (job) => ({ echo: job.input });
