@@ -16,6 +16,29 @@ import {
 
 const echo: Handler = (job) => ({ echo: job.input });
 
+test("posts results with RunPod's headers and query", async () => {
+  const { platform, posted } = await recordingPlatform();
+  const worker = startWorker(platform, { handler: echo });
+  const endpoint = endpointOf(platform);
+  const { id } = await endpoint.run({ input: 'ä' });
+  assert.deepEqual((await settled(endpoint, id)).output, { echo: 'ä' });
+  await worker.stop();
+  const [done] = donesOf(posted, id);
+  assert.ok(done);
+  const url = new URL(done.url);
+  assert.equal(url.pathname, `/v2/local/job-done/worker-1/${id}`);
+  assert.equal(url.search, '?gpu=local%20CPU&isStream=false');
+  assert.equal(done.body, '{"output":{"echo":"ä"}}');
+  assert.equal(done.headers.get('content-type'), 'application/x-www-form-urlencoded');
+  assert.equal(done.headers.get('charset'), 'utf-8');
+  assert.equal(done.headers.get('x-request-id'), id);
+  assert.match(done.headers.get('user-agent') ?? '', /^voxpod\/\d/);
+  assert.ok(done.headers.get('authorization'));
+  const take = posted.find(({ kind }) => kind === 'job-take');
+  assert.match(take?.url ?? '', /job-take\/worker-1\?gpu=local%20CPU&job_in_progress=0$/);
+  await platform.close();
+});
+
 test('progress and chunks keep their order and never overtake the result', async () => {
   // Each post is answered late, and the later ones less late.
   let lateness = 120;
