@@ -2,6 +2,8 @@
 import type { Command } from 'commander';
 import { findLibtorch, label, libtorchNotFound, type Libtorch } from '../../lib/libtorch.js';
 import { installLibtorch } from '../setup/libtorch.js';
+import { Bucket } from '../storage/bucket.js';
+import { readBucketEnvironment } from '../storage/bucket_environment.js';
 import { untilInterrupted } from './interrupt.js';
 import { TransferDisplay } from './transfer_display.js';
 
@@ -34,15 +36,18 @@ async function setup({ cuda, headers }: SetupOptions, signal: AbortSignal): Prom
   }
   const started = performance.now();
   const display = new TransferDisplay('libtorch');
+  const { settings } = readBucketEnvironment();
+  const bucket = settings && new Bucket(settings);
   const { directory, version, installed } = await installLibtorch({
-    cuda,
-    headers,
-    signal,
+    ...{ cuda, headers, signal, bucket },
     onProgress: ({ phase, bytes, total }) => {
       if (phase === 'wait') display.line('Another process installs it; waiting.');
       else display.update(phase === 'download' ? 'Downloading' : 'Unpacking', bytes, total);
     },
-  }).finally(() => display.clear());
+  }).finally(async () => {
+    display.clear();
+    await bucket?.dispose();
+  });
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   console.log(
     installed
