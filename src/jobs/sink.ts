@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { explainDiskError, requireSpace } from '../storage/disk.js';
 
 export interface Received {
   /** The bytes, or the path of a temporary file that holds them. */
@@ -14,20 +15,28 @@ export interface Received {
 
 export class Sink {
   readonly #maxMemoryBytes: number;
+  readonly #expectedBytes: number;
   #chunks: Uint8Array[] = [];
   #file: FileHandle | undefined;
   #path = '';
   bytes = 0;
 
-  constructor(maxMemoryBytes: number) {
+  /** `expectedBytes`: how many will come, where the sender says so. */
+  constructor(maxMemoryBytes: number, expectedBytes?: number) {
     this.#maxMemoryBytes = maxMemoryBytes;
+    this.#expectedBytes = expectedBytes ?? 0;
   }
 
+  /** @throws DownloadError DISK_FULL where the temporary folder has no room. */
   async write(chunk: Uint8Array): Promise<void> {
     this.bytes += chunk.length;
-    if (this.#file === undefined && this.bytes > this.#maxMemoryBytes) await this.#spill();
-    if (this.#file === undefined) this.#chunks.push(chunk);
-    else await this.#file.writeFile(chunk);
+    try {
+      if (this.#file === undefined && this.bytes > this.#maxMemoryBytes) await this.#spill();
+      if (this.#file === undefined) this.#chunks.push(chunk);
+      else await this.#file.writeFile(chunk);
+    } catch (error) {
+      throw explainDiskError(error, tmpdir(), 'VOXPOD_SCRATCH');
+    }
   }
 
   async end(): Promise<Received> {
@@ -47,6 +56,8 @@ export class Sink {
   }
 
   async #spill(): Promise<void> {
+    const wanted = Math.max(this.bytes, this.#expectedBytes);
+    await requireSpace(tmpdir(), wanted, "The job's audio", 'VOXPOD_SCRATCH');
     this.#path = join(tmpdir(), `voxpod-${randomUUID()}.audio`);
     // "wx": the name is random, and whoever guessed it first must not choose where we write.
     this.#file = await open(this.#path, 'wx', 0o600);

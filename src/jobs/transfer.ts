@@ -79,7 +79,7 @@ async function receive(
   alive: () => void,
 ): Promise<Received> {
   if ((bytes ?? 0) > limits.maxBytes) throw tooLarge(name, limits.maxBytes);
-  const sink = new Sink(limits.maxMemoryBytes);
+  const sink = new Sink(limits.maxMemoryBytes, bytes);
   try {
     for await (const chunk of body) {
       if (!(chunk instanceof Uint8Array)) continue;

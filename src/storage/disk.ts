@@ -18,23 +18,34 @@ export async function freeBytes(path: string): Promise<number> {
   }
 }
 
-/** Throws DISK_FULL unless `bytes` (and some headroom) fit under `folder`. */
-export async function requireSpace(folder: string, bytes: number, what: string): Promise<void> {
+/**
+ * Throws DISK_FULL unless `bytes` (and some headroom) fit under `folder`, which `variable` can move.
+ */
+export async function requireSpace(
+  folder: string,
+  bytes: number,
+  what: string,
+  variable = 'VOXPOD_CACHE',
+): Promise<void> {
   const free = await freeBytes(folder);
   if (free >= bytes + HEADROOM_BYTES) return;
   throw new DownloadError(
     'DISK_FULL',
-    `${what} needs ${formatBytes(bytes)} and ${formatBytes(HEADROOM_BYTES)} to spare, but ${folder} has ${formatBytes(free)} free. Free some space, or set VOXPOD_CACHE to a folder on a larger disk.`,
+    `${what} needs ${formatBytes(bytes)} and ${formatBytes(HEADROOM_BYTES)} to spare, but ${folder} has ${formatBytes(free)} free. Free some space, or set ${variable} to a folder on a larger disk.`,
   );
 }
 
 /** Turns the system's ENOSPC and EDQUOT into DISK_FULL; anything else is returned as it is. */
-export function explainDiskError(error: unknown, folder: string): unknown {
+export function explainDiskError(
+  error: unknown,
+  folder: string,
+  variable = 'VOXPOD_CACHE',
+): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
   return new DownloadError(
     'DISK_FULL',
-    `No space left for writing in ${folder}. Free some space, or set VOXPOD_CACHE to a folder on a larger disk.`,
+    `No space left for writing in ${folder}. Free some space, or set ${variable} to a folder on a larger disk.`,
     { cause: error },
   );
 }
