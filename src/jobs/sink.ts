@@ -24,7 +24,8 @@ export class Sink {
   /** `expectedBytes`: how many will come, where the sender says so. */
   constructor(maxMemoryBytes: number, expectedBytes?: number) {
     this.#maxMemoryBytes = maxMemoryBytes;
-    this.#expectedBytes = expectedBytes ?? 0;
+    // Servers that do not say make it NaN.
+    this.#expectedBytes = expectedBytes || 0;
   }
 
   /** @throws DownloadError DISK_FULL where the temporary folder has no room. */

@@ -8,7 +8,7 @@ test('small things stay in memory, larger ones go to a file that is deleted', as
   await small.write(Buffer.from('12345'));
   const kept = await small.end();
   assert.deepEqual(kept.source, Buffer.from('12345'));
-  const large = new Sink(10);
+  const large = new Sink(10, NaN);
   for (const part of ['12345', '67890', 'abc']) await large.write(Buffer.from(part));
   const { source, bytes, dispose } = await large.end();
   assert.ok(typeof source === 'string');
