@@ -6,7 +6,7 @@ import { removeLeftovers } from '../storage/publish.js';
 import type { CacheContext } from './context.js';
 import type { CacheListener } from './events.js';
 import { capacity, evictOne, removeModel, removeQuarantine, storedModels, trim } from './evict.js';
-import { answered, measure, survey } from './facts.js';
+import { answered, isSilent, measure, survey } from './facts.js';
 import { collectGarbage, DAY_MS, type GcOptions, type GcReport } from './gc.js';
 import type { Hold } from './hold.js';
 import { findSnapshot, isStored, repositoriesIn, repositoryOf, snapshotsOf } from './layout.js';
@@ -78,22 +78,27 @@ export interface RemovedModel {
 const SAME_USE_MS = 1000;
 
 export class ModelCache {
+  /** Best first. */
+  readonly tiers: readonly Tier[];
   readonly #context: CacheContext;
   readonly #touched = new Map<string, number>();
   /** What was last said about a tier that fails, so that it is said once. */
   readonly #failures = new Map<Tier, string>();
 
   constructor(context: CacheContext) {
-    this.#context = context;
-  }
-
-  get tiers(): readonly Tier[] {
-    return this.#context.tiers;
+    this.tiers = context.tiers;
+    this.#context = {
+      ...context,
+      // Whatever is done, it is done without those that do not answer.
+      get tiers() {
+        return context.tiers.filter((tier) => !isSilent(tier));
+      },
+    };
   }
 
   /** Everywhere models are looked for, for messages. */
   get roots(): string[] {
-    return [...this.#context.tiers.map(({ path }) => path), ...this.#context.foreign];
+    return [...this.tiers.map(({ path }) => path), ...this.#context.foreign];
   }
 
   get emit(): CacheListener {
@@ -125,7 +130,7 @@ export class ModelCache {
   async find(repository: string, revision: string): Promise<FoundModel | undefined> {
     for (const tier of this.#context.tiers) {
       try {
-        const found = await answered(findSnapshot(tier.path, repository, revision));
+        const found = await answered(tier, () => findSnapshot(tier.path, repository, revision));
         this.#failures.delete(tier);
         if (found === undefined) continue;
         if (found.problem === undefined) {
@@ -282,8 +287,8 @@ export class ModelCache {
   }
 
   async status(): Promise<TierStatus[]> {
-    const { tiers, watermarks } = this.#context;
-    const all = await survey(tiers);
+    const { watermarks } = this.#context;
+    const all = await survey(this.tiers);
     return Promise.all(
       all.map(async (facts) => {
         const { tier, exists, unusable, usedBytes, freeBytes, reservedBytes, speed } = facts;

@@ -26,6 +26,8 @@ export interface TierFacts {
 
 /** How long a file system may take to answer before it counts as gone. */
 const ANSWER_MS = 20_000;
+/** How long one that did not is left alone. */
+const SILENCE_MS = 10 * 60_000;
 
 /** Looks at a tier; writes nothing. Never rejects: what goes wrong is why it is unusable. */
 export async function measure(tier: Tier): Promise<TierFacts> {
@@ -34,11 +36,12 @@ export async function measure(tier: Tier): Promise<TierFacts> {
     ...{ freeBytes: 0, usedBytes: 0, reservedBytes: 0 },
   };
   try {
-    facts.unusable = await answered(whyAbsent(tier));
+    if (isSilent(tier)) throw new Error('it did not answer lately');
+    facts.unusable = await answered(tier, () => whyAbsent(tier));
     if (facts.unusable !== undefined) return facts;
-    const base = await answered(nearestFolder(tier.path));
+    const base = await answered(tier, () => nearestFolder(tier.path));
     facts.exists = base === tier.path;
-    const { bavail, bsize } = await answered(statfs(base));
+    const { bavail, bsize } = await answered(tier, () => statfs(base));
     facts.device = (await stat(base)).dev;
     facts.freeBytes = Math.max(0, bavail * bsize - HEADROOM_BYTES);
     if (facts.exists) {
@@ -67,9 +70,9 @@ export async function survey(tiers: readonly Tier[]): Promise<TierFacts[]> {
 /** Makes the tier's folder and writes to it. Returns why that failed, or undefined. */
 export async function probe(tier: Tier): Promise<string | undefined> {
   try {
-    const absent = await answered(whyAbsent(tier));
+    const absent = await answered(tier, () => whyAbsent(tier));
     if (absent !== undefined) return absent;
-    await answered(writeBallast(tier));
+    await answered(tier, () => writeBallast(tier));
     return undefined;
   } catch (error) {
     return messageOf(error);
@@ -138,18 +141,31 @@ async function nearestFolder(path: string): Promise<string> {
   }
 }
 
-/** A network volume whose server is gone answers never. */
-export async function answered<T>(promise: Promise<T>): Promise<T> {
+/**
+ * What `look` finds, if the tier answers in time. A network volume whose server is gone never does,
+ * and each call to it takes a thread away for good: such a tier is left alone for a while.
+ */
+export async function answered<T>(tier: Tier, look: () => Promise<T>): Promise<T> {
+  const limit = tier.answerMs ?? ANSWER_MS;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    const error = new Error(`it did not answer within ${ANSWER_MS / 1000} s`);
-    timer = setTimeout(() => reject(error), ANSWER_MS);
+    timer = setTimeout(() => {
+      silentUntil.set(tier, Date.now() + SILENCE_MS);
+      reject(new Error(`it did not answer within ${limit / 1000} s`));
+    }, limit);
   });
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([look(), late]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+const silentUntil = new WeakMap<Tier, number>();
+
+/** Whether the tier did not answer lately. */
+export function isSilent(tier: Tier): boolean {
+  return (silentUntil.get(tier) ?? 0) > Date.now();
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

@@ -6,7 +6,7 @@ import { tryClaimFolder } from '../storage/claim.js';
 import { INCOMPLETE, removeFolder, removeLeftovers, TRASH } from '../storage/publish.js';
 import type { CacheContext } from './context.js';
 import { removeQuarantine, trim } from './evict.js';
-import { answered, measure, usedBytes } from './facts.js';
+import { measure, usedBytes } from './facts.js';
 import { liveHolds } from './hold.js';
 import { orphanedBlobs, repositoriesIn, repositoryFolder, repositoryOf } from './layout.js';
 import { leaveStaging, statePath, whileUnused } from './records.js';
@@ -37,7 +37,6 @@ export async function collectGarbage(
     if (!facts.exists || facts.unusable !== undefined) continue;
     const line: GcReport['tiers'][number] = { tier: tier.name, freedBytes: 0 };
     try {
-      await answered(stat(tier.path));
       await removeLeftovers(tier.path, leftoverAgeMs);
       await removeQuarantine(tier, quarantineAgeMs);
       for (const repository of await repositoriesIn(tier.path)) {

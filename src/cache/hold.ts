@@ -6,8 +6,9 @@
  * another machine, no longer counts and is cleared away by whoever looks.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
+import { open, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../storage/folder.js';
 import { isDead, self, UNSEEN_OWNER_MS, type Owner } from '../storage/owner.js';
 
 export interface Hold {
@@ -59,12 +60,13 @@ export async function liveHolds(folder: string): Promise<number[]> {
 async function create(folder: string, file: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await (await open(file, 'wx')).close();
       return;
     } catch (error) {
       // The last one to release takes the folder away.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 100) throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== 'ENOENT' && code !== 'EEXIST') || attempt === 100) throw error;
     }
   }
 }

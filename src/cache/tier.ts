@@ -19,6 +19,8 @@ export interface Tier {
   mount?: string;
   /** Lies where any user may make folders, so it is believed only where it is ours or root's. */
   checkOwner?: boolean;
+  /** Milliseconds within which it must answer, or it counts as gone for a while. Default 20 s. */
+  answerMs?: number;
 }
 
 /** Fractions of what a tier can hold: above `high`, models are evicted until `low`. */

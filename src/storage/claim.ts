@@ -7,9 +7,10 @@
  * was merely suspended may come back and write beside its successor.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from './folder.js';
 import { isAlive, isDead, self, type Owner } from './owner.js';
 
 interface Holder extends Owner {
@@ -53,7 +54,7 @@ export async function claimFolder(
   for (;;) {
     signal?.throwIfAborted();
     if (await done()) return undefined;
-    await makeFolder(folder);
+    await makeWorkplace(folder);
     const last = await lastOwner(folder);
     if (last === undefined || (await isGone(last, watched, staleMs))) {
       const claim = await take(folder, (last?.generation ?? 0) + 1, staleMs);
@@ -71,7 +72,7 @@ export async function claimFolder(
 
 /** The claim, unless somebody has it or may have it: undefined at once then. */
 export async function tryClaimFolder(folder: string): Promise<Claim | undefined> {
-  await makeFolder(folder);
+  await makeWorkplace(folder);
   const last = await lastOwner(folder);
   if (last !== undefined && !(await isOver(last))) return undefined;
   return take(folder, (last?.generation ?? 0) + 1, DEFAULT_STALE_MS);
@@ -86,13 +87,14 @@ export async function isAbandoned(folder: string, ageMs: number): Promise<boolea
 }
 
 /** One that is moved away while it is made, because its work is done, is made again. */
-async function makeFolder(folder: string): Promise<void> {
+async function makeWorkplace(folder: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       return;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === 10) throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if ((code !== 'ENOENT' && code !== 'EEXIST') || attempt === 10) throw error;
     }
   }
 }

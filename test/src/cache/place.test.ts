@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -233,6 +234,29 @@ test('a tier that answers with errors is passed over, with one line', async (t) 
     assert.deepEqual(await store.resolve('org/a'), { ...a, source: 'cache' });
   assert.equal(f.lines.length, 1);
   assert.match(f.lines[0] ?? '', /^volume \(.*\) is passed over: EIO/);
+});
+
+test('a tier that never answers is left alone', async (t) => {
+  const f = await fixture(t);
+  f.addModel('org/a', 5000);
+  const volume = f.tier('volume', { answerMs: 200 });
+  const refs = join(volume.path, 'models--org--a', 'refs');
+  await mkdir(refs, { recursive: true });
+  // Nobody writes to it, so whoever opens it waits: a network volume whose server is gone.
+  const pipe = join(refs, 'main');
+  execFileSync('mkfifo', [pipe]);
+  t.after(() => {
+    // Lets go of the thread that waits, or this process would not end.
+    const file = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    setTimeout(() => closeSync(file), 100);
+  });
+  const store = f.store([volume, f.tier('build')]);
+  const started = performance.now();
+  assert.equal((await store.resolve('org/a')).tier, 'build');
+  for (let i = 0; i < 10; i++) assert.equal((await store.resolve('org/a')).tier, 'build');
+  assert.ok(performance.now() - started < 5000);
+  assert.equal(f.lines.filter((line) => line.includes('did not answer within 0.2 s')).length, 1);
+  assert.match((await store.cache.status())[0]?.problem ?? '', /did not answer lately/);
 });
 
 test('what is no folder of ours is passed over, and said why', async (t) => {
