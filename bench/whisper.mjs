@@ -50,12 +50,28 @@ const LANGUAGE = 'en';
 const ENGINES = [
   { name: 'voxpod', script: 'voxpod.mjs', type: 'auto', layout: 'any' },
   { name: 'voxpod-float32', script: 'voxpod.mjs', type: 'float32', layout: 'any' },
+  { name: 'voxpod-beam5', script: 'voxpod.mjs', type: 'auto', layout: 'any', beam: 5 },
+  { name: 'voxpod-words', script: 'voxpod.mjs', type: 'auto', layout: 'any', words: true },
   { name: 'faster-whisper-int8', script: 'faster_whisper_peer.py', type: 'int8', layout: 'ct2' },
   {
     name: 'faster-whisper-float32',
     script: 'faster_whisper_peer.py',
     type: 'float32',
     layout: 'ct2',
+  },
+  {
+    name: 'faster-whisper-int8-beam5',
+    script: 'faster_whisper_peer.py',
+    type: 'int8',
+    layout: 'ct2',
+    beam: 5,
+  },
+  {
+    name: 'faster-whisper-int8-words',
+    script: 'faster_whisper_peer.py',
+    type: 'int8',
+    layout: 'ct2',
+    words: true,
   },
   { name: 'transformers-float32', script: 'transformers_peer.py', type: 'float32', layout: 'hf' },
   { name: 'transformers-bfloat16', script: 'transformers_peer.py', type: 'bfloat16', layout: 'hf' },
@@ -66,7 +82,13 @@ function runEngine(engine, folder, audio) {
   const program = engine.script.endsWith('.py') ? python : process.execPath;
   const outcome = spawnSync(
     program,
-    [here(`peers/${engine.script}`), folder, audio, options.threads, engine.type, LANGUAGE],
+    [
+      here(`peers/${engine.script}`),
+      ...[folder, audio, options.threads, engine.type, LANGUAGE],
+      ...(engine.beam === undefined && !engine.words
+        ? []
+        : [engine.beam ?? 1, engine.words ? 1 : 0]),
+    ],
     {
       encoding: 'utf8',
       maxBuffer: 1 << 28,

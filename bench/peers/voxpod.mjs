@@ -1,12 +1,17 @@
-// voxpod in a process of its own: MODEL AUDIO THREADS DTYPE LANGUAGE
+// voxpod in a process of its own: MODEL AUDIO THREADS DTYPE LANGUAGE [BEAMS [WORDS]]
 import { readFileSync } from 'node:fs';
 import { Whisper } from '../../dist/lib/index.js';
 
-const [folder, audio, threads, dtype, language] = process.argv.slice(2);
+const [folder, audio, threads, dtype, language, beams = '1', words = '0'] = process.argv.slice(2);
 const started = performance.now();
 const whisper = await Whisper.load(folder, { device: 'cpu', dtype, threads: Number(threads) });
 const loaded = performance.now();
-const { text } = await whisper.transcribe(audio, { language, task: 'transcribe' });
+const { text } = await whisper.transcribe(audio, {
+  language,
+  task: 'transcribe',
+  wordTimestamps: words === '1',
+  ...(beams === '1' ? {} : { beamSize: Number(beams) }),
+});
 const ended = performance.now();
 await whisper.dispose();
 
