@@ -61,26 +61,25 @@ async function verifySnapshot(
   const { folder, problem } = snapshot;
   const result = { folder, files: 0, bytes: 0, unknown: [] as string[], quarantined: false };
   if (problem !== undefined) return { ...result, problem };
-  for (const { path, size, digest } of await filesOf(folder)) {
-    if (digest === undefined) {
-      result.unknown.push(path);
-      continue;
+  let reading = 'the folder';
+  try {
+    for (const { path, size, digest } of await filesOf(folder)) {
+      reading = path;
+      if (digest === undefined) {
+        result.unknown.push(path);
+        continue;
+      }
+      const hex = await hashFile(join(folder, path), digest.algorithm, size, signal);
+      if (hex !== digest.hex) {
+        const problem = `${path} has the ${digest.algorithm} ${hex} instead of ${digest.hex}`;
+        return { ...result, problem };
+      }
+      result.files += 1;
+      result.bytes += size;
     }
-    let hex: string;
-    try {
-      hex = await hashFile(join(folder, path), digest.algorithm, size, signal);
-    } catch (error) {
-      signal?.throwIfAborted();
-      return { ...result, problem: `${path} cannot be read: ${messageOf(error)}` };
-    }
-    if (hex !== digest.hex) {
-      return {
-        ...result,
-        problem: `${path} has the ${digest.algorithm} ${hex} instead of ${digest.hex}`,
-      };
-    }
-    result.files += 1;
-    result.bytes += size;
+  } catch (error) {
+    signal?.throwIfAborted();
+    return { ...result, problem: `${reading} cannot be read: ${messageOf(error)}` };
   }
   return { ...result, problem: undefined };
 }
