@@ -7,13 +7,15 @@
  * was merely suspended may come back and write beside its successor.
  */
 import { randomUUID } from 'node:crypto';
-import { link, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, open, readFile, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from './folder.js';
 import { isAlive, isDead, self, type Owner } from './owner.js';
 
 interface Holder extends Owner {
+  /** Tells one claim from the next of the same process. */
+  id: string;
   released: boolean;
 }
 
@@ -139,52 +141,66 @@ async function take(
   staleMs: number,
 ): Promise<Claim | undefined> {
   const file = join(folder, ownerName(generation));
-  const owner = await self();
+  const owner = { ...(await self()), id: randomUUID() };
+  let handle: FileHandle;
   try {
-    await createWhole(folder, file, JSON.stringify(owner));
+    handle = await createWhole(folder, file, JSON.stringify(owner));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' || code === 'ENOENT') return undefined;
     throw error;
   }
   if (!(await isSuccessor(folder, generation))) {
+    await handle.close();
     await rm(file, { force: true });
     return undefined;
   }
   const lost = new AbortController();
   const beat = async (): Promise<void> => {
     const now = new Date();
-    await utimes(file, now, now).catch(ignoreMissing);
+    await handle.utimes(now, now);
     const last = await lastOwner(folder);
-    if (last !== undefined && last.generation > generation) {
+    if (last?.owner?.id !== owner.id) {
       lost.abort(new ClaimLostError(`Another process took over ${folder}`));
     }
   };
   const heart = setInterval(() => void beat().catch(() => undefined), staleMs / 6);
   heart.unref();
+  let released = false;
   return {
     folder,
     lost: lost.signal,
     async release() {
+      if (released) return;
+      released = true;
       clearInterval(heart);
-      // Longer than what it is written over. The folder may be gone already: published and removed.
-      const released = JSON.stringify({ ...owner, released: true });
-      await writeFile(file, released, { flag: 'r+' }).catch(ignoreMissing);
+      // By its handle: where the folder is done with and gone, a file of that name is somebody else's.
+      const text = JSON.stringify({ ...owner, released: true });
+      await handle.write(text, 0).catch(() => undefined);
+      await handle.close().catch(() => undefined);
     },
   };
 }
 
 /** Creates the file with its content at once: whoever is killed half-way leaves no owner at all. */
-async function createWhole(folder: string, file: string, content: string): Promise<void> {
+async function createWhole(folder: string, file: string, content: string): Promise<FileHandle> {
   const draft = join(folder, DRAFT + randomUUID());
+  let handle = await open(draft, 'wx');
   try {
-    await writeFile(draft, content);
+    await handle.write(content, 0);
     await link(draft, file).catch(async (error: unknown) => {
       const { code } = error as NodeJS.ErrnoException;
       // File systems without hard links: some network volumes.
       if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
-      await writeFile(file, content, { flag: 'wx' });
+      const exclusive = await open(file, 'wx');
+      await handle.close();
+      handle = exclusive;
+      await handle.write(content, 0);
     });
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
   } finally {
     await rm(draft, { force: true });
   }
@@ -219,11 +235,11 @@ async function isOver({ owner, mtimeMs }: LastOwner): Promise<boolean> {
 
 function parseOwner(text: string): Holder | undefined {
   try {
-    const { machine, pid, started, released } = JSON.parse(text) as Partial<Holder>;
+    const { machine, pid, started, id, released } = JSON.parse(text) as Partial<Holder>;
     if (typeof machine !== 'string' || typeof pid !== 'number' || !Number.isSafeInteger(pid)) {
       return undefined;
     }
-    return { machine, pid, started: String(started), released: released === true };
+    return { machine, pid, started: String(started), id: String(id), released: released === true };
   } catch {
     return undefined;
   }

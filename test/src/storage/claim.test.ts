@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readdir, utimes, writeFile } from 'node:fs/promises';
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -152,4 +152,17 @@ test('a process that ended and was not waited for is dead', async (t) => {
   });
   assert.ok(taken);
   await taken.release();
+});
+
+test('letting go of a folder that is gone leaves the next owner of its name alone', async (t) => {
+  const folder = join(await temporaryFolder(t), 'work');
+  const first = await tryClaimFolder(folder);
+  assert.ok(first);
+  await rm(folder, { recursive: true });
+  const second = await tryClaimFolder(folder);
+  assert.ok(second);
+  await first.release();
+  assert.equal(await isAbandoned(folder, 0), false);
+  assert.equal(await tryClaimFolder(folder), undefined);
+  await second.release();
 });
