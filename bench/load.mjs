@@ -45,9 +45,10 @@ if (values.measure) {
     const bytes = plainRead(folder);
     result = { seconds: (performance.now() - started) / 1000, bytes };
   } else {
-    const { Whisper, nativeInfo } = await import('../dist/lib/index.js');
+    const { Whisper } = await import('../dist/lib/index.js');
+    const { loadNative } = await import('../dist/lib/binding.js');
     const opening = performance.now();
-    nativeInfo();
+    loadNative();
     const started = performance.now();
     const whisper = await Whisper.load(folder);
     result = {
