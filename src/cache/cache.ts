@@ -5,65 +5,23 @@ import { messageOf } from '../../lib/errors.js';
 import { removeLeftovers } from '../storage/publish.js';
 import type { CacheContext } from './context.js';
 import type { CacheListener } from './events.js';
-import { capacity, evictOne, removeModel, removeQuarantine, storedModels, trim } from './evict.js';
-import { answered, isSilent, measure, survey } from './facts.js';
+import { evictOne, removeModel, removeQuarantine, storedModels, trim } from './evict.js';
+import { answered, isSilent, measure } from './facts.js';
 import { collectGarbage, DAY_MS, type GcOptions, type GcReport } from './gc.js';
 import type { Hold } from './hold.js';
-import { findSnapshot, isStored, repositoriesIn, repositoryOf, snapshotsOf } from './layout.js';
+import { findSnapshot, repositoriesIn, repositoryOf } from './layout.js';
 import { betterTiers, migrateRepository, type MigrateOptions, type Migration } from './migrate.js';
-import {
-  available,
-  homeTier,
-  place,
-  requireHome,
-  type Placement,
-  type PlaceRequest,
-} from './place.js';
+import { homeTier, place, requireHome, type Placement, type PlaceRequest } from './place.js';
 import { hasPin, leaseModel, removePin, setPin, touchUsed } from './records.js';
 import type { Tier, TierName } from './tier.js';
+import { listModels, statusOf, type ListedModel, type TierStatus } from './report.js';
 import { quarantine, verifyRepository, type VerifiedSnapshot } from './verify.js';
+
+export type { ListedModel, TierStatus };
 
 export interface FoundModel {
   folder: string;
   tier: TierName | 'foreign';
-}
-
-/** A model as `list` shows it. */
-export interface ListedModel {
-  repository: string;
-  tier: TierName | 'foreign';
-  /** Commits that are there whole, and their folders. */
-  snapshots: { commit: string; folder: string; problem?: string }[];
-  bytes: number;
-  /** Milliseconds since 1970; 0 where it is not known. */
-  lastUsed: number;
-  /** Living processes that use it. */
-  leases: number;
-  pinned: boolean;
-}
-
-/** A tier as `status` shows it. */
-export interface TierStatus {
-  name: TierName;
-  path: string;
-  persistent: boolean;
-  exists: boolean;
-  /** Why it cannot be used, if it cannot. */
-  problem?: string;
-  limitBytes?: number;
-  /** Of models, and of what is left of others. */
-  usedBytes: number;
-  /** Of the file system, less the headroom that is left to others. */
-  freeBytes: number;
-  reservedBytes: number;
-  /** What another model may take without an eviction. */
-  availableBytes: number;
-  /** What its models could take at most; eviction starts at highBytes and ends at lowBytes. */
-  capacityBytes: number;
-  highBytes: number;
-  lowBytes: number;
-  models: number;
-  writeBytesPerSecond?: number;
 }
 
 export interface RemovedModel {
@@ -266,45 +224,12 @@ export class ModelCache {
   }
 
   /** Models in the tiers, and whole ones in other tools' caches. */
-  async list(): Promise<ListedModel[]> {
-    const listed: ListedModel[] = [];
-    for (const tier of this.#context.tiers) {
-      for (const model of await storedModels(this.#context, tier).catch(() => [])) {
-        const { repository, bytes, lastUsed, leases, pinned } = model;
-        const snapshots = await listSnapshots(tier.path, repository);
-        listed.push({ repository, tier: tier.name, snapshots, bytes, lastUsed, leases, pinned });
-      }
-    }
-    for (const root of this.#context.foreign) {
-      for (const repository of await repositoriesIn(root).catch(() => [])) {
-        if (!(await isStored(root, repository).catch(() => false))) continue;
-        const snapshots = await listSnapshots(root, repository);
-        const unknown = { bytes: 0, lastUsed: 0, leases: 0, pinned: false };
-        listed.push({ repository, tier: 'foreign', snapshots, ...unknown });
-      }
-    }
-    return listed;
+  list(): Promise<ListedModel[]> {
+    return listModels(this.#context);
   }
 
-  async status(): Promise<TierStatus[]> {
-    const { watermarks } = this.#context;
-    const all = await survey(this.tiers);
-    return Promise.all(
-      all.map(async (facts) => {
-        const { tier, exists, unusable, usedBytes, freeBytes, reservedBytes, speed } = facts;
-        const size = capacity(facts);
-        return {
-          ...{ name: tier.name, path: tier.path, persistent: tier.persistent, exists },
-          ...(unusable === undefined ? {} : { problem: unusable }),
-          ...(tier.limit === undefined ? {} : { limitBytes: tier.limit }),
-          ...{ usedBytes, freeBytes, reservedBytes, availableBytes: available(facts, all) },
-          ...{ capacityBytes: size },
-          ...{ highBytes: watermarks.high * size, lowBytes: watermarks.low * size },
-          models: (await repositoriesIn(tier.path).catch(() => [])).length,
-          ...(speed === undefined ? {} : { writeBytesPerSecond: speed }),
-        };
-      }),
-    );
+  status(): Promise<TierStatus[]> {
+    return statusOf(this.#context, this.tiers);
   }
 
   async #touch(tier: Tier, repository: string): Promise<void> {
@@ -323,12 +248,4 @@ export class ModelCache {
     }
     return undefined;
   }
-}
-
-async function listSnapshots(root: string, repository: string): Promise<ListedModel['snapshots']> {
-  const snapshots = await snapshotsOf(root, repository).catch(() => []);
-  return snapshots.map(({ commit, folder, problem }) => ({
-    ...{ commit, folder },
-    ...(problem === undefined ? {} : { problem }),
-  }));
 }
