@@ -73,6 +73,22 @@ std::future<Outcome<DecodeResult>> start(Model& model, const Model::Window& wind
   return std::move(future);
 }
 
+/** Decodes all windows at once; each must give what it gave alone. */
+void expect_same_together(Model& model, const std::vector<Model::Window>& windows,
+                          const std::vector<DecodeRequest>& requests,
+                          const std::vector<DecodeResult>& alone) {
+  std::vector<std::future<Outcome<DecodeResult>>> together;
+  for (size_t i = 0; i < windows.size(); ++i) {
+    together.push_back(start(model, windows[i], requests[i]));
+  }
+  for (size_t i = 0; i < windows.size(); ++i) {
+    const DecodeResult result = get(std::move(together[i]));
+    EXPECT(result.tokens == alone[i].tokens);
+    EXPECT_EQUAL(result.average_log_probability, alone[i].average_log_probability);
+    EXPECT_EQUAL(result.no_speech_probability, alone[i].no_speech_probability);
+  }
+}
+
 }  // namespace
 
 TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
@@ -90,16 +106,7 @@ TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
       requests.push_back(options);
       alone.push_back(get(start(model, windows[i], options)));
     }
-    std::vector<std::future<Outcome<DecodeResult>>> together;
-    for (size_t i = 0; i < windows.size(); ++i) {
-      together.push_back(start(model, windows[i], requests[i]));
-    }
-    for (size_t i = 0; i < windows.size(); ++i) {
-      const DecodeResult result = get(std::move(together[i]));
-      EXPECT(result.tokens == alone[i].tokens);
-      EXPECT_EQUAL(result.average_log_probability, alone[i].average_log_probability);
-      EXPECT_EQUAL(result.no_speech_probability, alone[i].no_speech_probability);
-    }
+    expect_same_together(model, windows, requests, alone);
   }
 }
 
@@ -120,15 +127,7 @@ TEST(model_test, "the beams of a search give the same to the bit, alone or in a 
       requests.push_back(options);
       alone.push_back(get(start(model, windows[i], options)));
     }
-    std::vector<std::future<Outcome<DecodeResult>>> together;
-    for (size_t i = 0; i < windows.size(); ++i) {
-      together.push_back(start(model, windows[i], requests[i]));
-    }
-    for (size_t i = 0; i < windows.size(); ++i) {
-      const DecodeResult result = get(std::move(together[i]));
-      EXPECT(result.tokens == alone[i].tokens);
-      EXPECT_EQUAL(result.average_log_probability, alone[i].average_log_probability);
-    }
+    expect_same_together(model, windows, requests, alone);
   }
 }
 

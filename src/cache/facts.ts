@@ -4,6 +4,7 @@ import { access, lstat, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
 import { HEADROOM_BYTES } from '../storage/disk.js';
+import { ignoreMissing } from '../storage/paths.js';
 import { measuredSpeed, reservations, writeBallast } from './records.js';
 import type { Tier } from './tier.js';
 
@@ -166,8 +167,4 @@ const silentUntil = new WeakMap<Tier, number>();
 /** Whether the tier did not answer lately. */
 export function isSilent(tier: Tier): boolean {
   return (silentUntil.get(tier) ?? 0) > Date.now();
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { open, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../storage/folder.js';
+import { makeFolder } from '../storage/paths.js';
 import { isDead, self, UNSEEN_OWNER_MS, type Owner } from '../storage/owner.js';
 
 export interface Hold {

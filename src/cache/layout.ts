@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { missingFiles } from '../models/files.js';
 import type { Digest } from '../storage/http_download.js';
+import { ignoreMissing } from '../storage/paths.js';
 import { publishFile, publishFolder, removeFolder, syncPath } from '../storage/publish.js';
 import type { SourceListing } from '../storage/source.js';
 import { hashFile, MANIFEST, readManifest, writeManifest, wrongSize } from './manifest.js';
@@ -191,8 +192,4 @@ export async function orphanedBlobs(root: string, repository: string): Promise<s
     if (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(name)) orphans.push(join(blobs, name));
   }
   return orphans;
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

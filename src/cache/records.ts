@@ -14,7 +14,7 @@ import { mkdir, open, readFile, readdir, rm, stat, utimes, writeFile } from 'nod
 import { join } from 'node:path';
 import { z } from 'zod';
 import { claimFolder, tryClaimFolder, type Claim, type ClaimOptions } from '../storage/claim.js';
-import { makeFolder } from '../storage/folder.js';
+import { exists, makeFolder } from '../storage/paths.js';
 import { isDiskFull } from '../storage/disk.js';
 import { incompleteFolder, removeFolder } from '../storage/publish.js';
 import { hold, liveHolds, type Hold } from './hold.js';
@@ -250,11 +250,4 @@ export async function withBallast<T>(tier: Tier, write: () => Promise<T>): Promi
     await rm(statePath(tier, 'ballast'), { force: true });
     return write();
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

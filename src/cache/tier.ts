@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { cacheRoot } from '../../lib/cache_root.js';
 import { invalidArgument } from '../../lib/errors.js';
+import { isWorker } from '../runpod/environment.js';
 import { parseBytes } from '../storage/disk.js';
 
 export type TierName = 'volume' | 'user' | 'build' | 'emergency';
@@ -72,12 +73,6 @@ export function watermarksFromEnvironment(env: NodeJS.ProcessEnv): Watermarks {
     );
   }
   return { high, low };
-}
-
-/** Whether this is RunPod's container; `voxpod serve` says of its worker that it is not. */
-export function isWorker(env: NodeJS.ProcessEnv): boolean {
-  if (env['VOXPOD_LOCAL'] === '1') return false;
-  return Boolean(env['RUNPOD_POD_ID'] || env['RUNPOD_ENDPOINT_ID']);
 }
 
 /** Whether something is mounted there, rather than a folder of the disk around it. */

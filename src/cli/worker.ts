@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ArgumentError, JobError, messageOf } from '../../lib/errors.js';
-import { guardDisk } from '../disk/guard.js';
+import { guardDisk } from '../cache/disk_guard.js';
 import { systemChecks } from '../jobs/checks.js';
 import type { WorkerSettings } from '../jobs/worker_process.js';
 import { createLogger } from '../log.js';

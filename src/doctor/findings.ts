@@ -13,7 +13,7 @@ export interface Finding {
 /** One thing to look at. What it throws is a bad finding. */
 export interface Check {
   name: string;
-  run(signal: AbortSignal): Promise<Omit<Finding, 'name'>>;
+  run(signal: AbortSignal): Omit<Finding, 'name'> | Promise<Omit<Finding, 'name'>>;
 }
 
 export function ok(detail: string): Omit<Finding, 'name'> {

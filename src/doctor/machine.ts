@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { diagnoseNative } from '../../lib/binding.js';
 import { hasNvidiaDriver } from '../../lib/libtorch.js';
-import { guardDisk } from '../disk/guard.js';
+import { guardDisk } from '../cache/disk_guard.js';
 import { formatBytes, freeBytes } from '../storage/disk.js';
 import { bad, note, ok, type Check } from './findings.js';
 
@@ -13,21 +13,23 @@ import { bad, note, ok, type Check } from './findings.js';
 const SCRATCH_BYTES = 1_000_000_000;
 
 export function machineChecks(env: NodeJS.ProcessEnv): Check[] {
+  // First, as a worker does: the checks that follow must see what it will see.
+  const { line } = guardDisk({ env });
   return [
     {
       name: 'Node',
       run: () => {
         const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
         const enough = major > 20 || (major === 20 && minor >= 17);
-        return settled(
-          enough ? ok(process.version) : bad(`${process.version}: install Node 20.17 or later`),
-        );
+        return enough
+          ? ok(process.version)
+          : bad(`${process.version}: install Node 20.17 or later`);
       },
     },
-    { name: 'addon', run: () => settled(addon()) },
-    { name: 'GPU', run: () => settled(gpu()) },
-    { name: 'ffmpeg', run: () => settled(ffmpeg()) },
-    { name: 'temporary files', run: () => scratch(env) },
+    { name: 'addon', run: addon },
+    { name: 'GPU', run: gpu },
+    { name: 'ffmpeg', run: ffmpeg },
+    { name: 'temporary files', run: () => scratch(env, line) },
   ];
 }
 
@@ -55,8 +57,7 @@ function ffmpeg() {
     : ok(version);
 }
 
-async function scratch(env: NodeJS.ProcessEnv) {
-  const { line } = guardDisk({ env });
+async function scratch(env: NodeJS.ProcessEnv, line: string) {
   const folder = env['TMPDIR'] ?? tmpdir();
   const probe = await mkdtemp(join(folder, 'voxpod-doctor-'));
   try {
@@ -69,8 +70,4 @@ async function scratch(env: NodeJS.ProcessEnv) {
   return bad(
     `${folder} has ${formatBytes(free)} free, and ${formatBytes(SCRATCH_BYTES)} are wanted: free some, or set VOXPOD_SCRATCH to a larger disk. ${line}`,
   );
-}
-
-function settled<T>(value: T): Promise<T> {
-  return Promise.resolve(value);
 }

@@ -49,18 +49,16 @@ export function networkChecks(env: NodeJS.ProcessEnv): Check[] {
       name: 'clock',
       run: () => {
         if (serverTime === undefined) {
-          return Promise.resolve(note('not compared: the hub did not answer'));
+          return note('not compared: the hub did not answer');
         }
         const { at, server, of } = serverTime;
         // The header has whole seconds.
         const off = Math.round((at - server.getTime()) / 1000);
         const detail = `${Math.abs(off)} s ${off < 0 ? 'behind' : 'ahead of'} ${of}`;
         if (Math.abs(off) > CLOCK_BAD_S) {
-          return Promise.resolve(
-            bad(`${detail}: S3 refuses requests that are signed with it; set the clock (NTP)`),
-          );
+          return bad(`${detail}: S3 refuses requests that are signed with it; set the clock (NTP)`);
         }
-        return Promise.resolve(Math.abs(off) > CLOCK_NOTE_S ? note(detail) : ok('right'));
+        return Math.abs(off) > CLOCK_NOTE_S ? note(detail) : ok('right');
       },
     },
   ];

@@ -6,13 +6,13 @@
 import { cacheRoot } from '../../lib/cache_root.js';
 import { messageOf } from '../../lib/errors.js';
 import { Analytics } from '../analytics/analytics.js';
+import { announceModelCache } from '../cache/disk_guard.js';
 import type { CacheEvent } from '../cache/events.js';
-import { isWorker } from '../cache/tier.js';
-import { announceModelCache } from '../disk/guard.js';
 import type { Logger } from '../log.js';
 import { bucketSource } from '../models/bucket.js';
 import type { ModelReference } from '../models/catalogue.js';
 import { ModelStore } from '../models/store.js';
+import { isWorker } from '../runpod/environment.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
 import { ensureLibtorch } from '../setup/ensure.js';
 import { Bucket } from '../storage/bucket.js';

@@ -1,5 +1,6 @@
 /** Receives the bytes that a job points to, under limits on their size, the time and the silence. */
 import { DownloadError, messageOf, VoxpodError } from '../../lib/errors.js';
+import { untilAborted } from '../abort.js';
 import { Sink, type Received } from './sink.js';
 
 export type { Received } from './sink.js';
@@ -52,6 +53,7 @@ export async function transfer(
     limits.stallMs,
   );
   try {
+    // DNS look-ups cannot be aborted, so the wait for them is.
     const incoming = await untilAborted(open(controller.signal), controller.signal);
     const alive = (): void => void stall.refresh();
     alive();
@@ -93,15 +95,6 @@ async function receive(
     await sink.discard();
     throw error;
   }
-}
-
-/** DNS look-ups cannot be aborted, so the wait for them is. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function timeout(name: string, what: string): DownloadError {

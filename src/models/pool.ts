@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { messageOf, ModelError, VoxpodError, type ErrorCode } from '../../lib/errors.js';
 import { Whisper, type WhisperOptions } from '../../lib/index.js';
 import type { Logger } from '../log.js';
-import { untilAborted } from './shared_tasks.js';
+import { untilAborted } from '../abort.js';
 import type { HeldModel, ModelProgress, ModelStore } from './store.js';
 
 export interface ModelPoolOptions {

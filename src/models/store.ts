@@ -14,6 +14,7 @@ import {
   type Tier,
   type TierName,
 } from '../cache/tier.js';
+import { isSet } from '../flags.js';
 import type { Logger } from '../log.js';
 import { ClaimLostError } from '../storage/claim.js';
 import { HubSource, type HubOptions } from '../storage/hub.js';
@@ -298,8 +299,4 @@ async function isFolder(nameOrFolder: string): Promise<boolean> {
     'MODEL_NOT_FOUND',
     `There is no folder ${nameOrFolder}. Give a model's folder or name, such as base.`,
   );
-}
-
-function isSet(value: string | undefined): boolean {
-  return value !== undefined && value !== '' && value !== '0' && value.toLowerCase() !== 'false';
 }

@@ -1,6 +1,6 @@
 /**
- * RunPod describes a worker's world in RUNPOD_* variables; they are read here, once, and nowhere
- * else. Its platforms disagree about them (the Hub's test server sends URLs without a query and with
+ * RunPod describes a worker's world in RUNPOD_* variables. Those of the protocol are read here and
+ * nowhere else (log.ts reads those of the log, the checks at the start their own). Its platforms disagree about them (the Hub's test server sends URLs without a query and with
  * other placeholders than production), so every placeholder is honoured in every URL.
  */
 import { randomUUID } from 'node:crypto';
@@ -61,6 +61,12 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): RunpodEnv
       ? (jobId) => expandUrl(stream, streamTemplate, { id: jobId, workerId, gpu })
       : undefined,
   };
+}
+
+/** Whether this is RunPod's container; `voxpod serve` says of its worker that it is not. */
+export function isWorker(env: NodeJS.ProcessEnv): boolean {
+  if (env['VOXPOD_LOCAL'] === '1') return false;
+  return Boolean(env['RUNPOD_POD_ID'] || env['RUNPOD_ENDPOINT_ID']);
 }
 
 /** Adds parameters with "?" or "&", whichever the URL needs. */

@@ -9,6 +9,7 @@ import {
   readInstalled,
   type Libtorch,
 } from '../../lib/libtorch.js';
+import { isSet } from '../flags.js';
 import type { Logger } from '../log.js';
 import type { Bucket } from '../storage/bucket.js';
 import type { ModelSync } from '../storage/model_sync.js';
@@ -104,8 +105,4 @@ async function installSomewhere(
     }
   }
   throw failure;
-}
-
-function isSet(value: string | undefined): boolean {
-  return value !== undefined && value !== '' && value !== '0' && value.toLowerCase() !== 'false';
 }

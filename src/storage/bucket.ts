@@ -8,6 +8,7 @@ import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { checkNumber } from '../../lib/validate.js';
+import { untilAborted } from '../abort.js';
 import { BucketError, explainBucketError, type BucketAction } from './bucket_errors.js';
 import { describeEndpoint, type BucketSettings } from './bucket_environment.js';
 import { checkKey, jobKey } from './bucket_key.js';
@@ -247,12 +248,4 @@ export class Bucket {
 
 function join(signal: AbortSignal | undefined, deadline: AbortSignal): AbortSignal {
   return signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

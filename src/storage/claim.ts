@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { link, open, readFile, readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeFolder } from './folder.js';
+import { ignoreMissing, makeFolder } from './paths.js';
 import { isAlive, isDead, self, type Owner } from './owner.js';
 
 interface Holder extends Owner {
@@ -247,8 +247,4 @@ function parseOwner(text: string): Holder | undefined {
 
 function ownerName(generation: number): string {
   return `owner-${generation}.json`;
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

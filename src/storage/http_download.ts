@@ -1,9 +1,10 @@
 /** Downloads one file: resumed where it stopped, checked while it comes, never trusted before. */
 import { createHash, type Hash } from 'node:crypto';
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DownloadError } from '../../lib/errors.js';
 import { explainDiskError } from './disk.js';
+import { openForUpdate } from './paths.js';
 import { ConnectionError, explain, get, withRetries, type RetryOptions } from './http.js';
 
 export interface Digest {
@@ -178,16 +179,6 @@ function continuesAt(response: Response, offset: number): boolean {
 function isSystemError(error: unknown): boolean {
   const { syscall } = error as NodeJS.ErrnoException;
   return syscall === 'write' || syscall === 'ftruncate' || syscall === 'truncate';
-}
-
-/** Opens for reading and writing without losing what is there. */
-async function openForUpdate(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r+');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return await open(path, 'wx+');
-  }
 }
 
 /** A running digest of a file of `size` bytes. */

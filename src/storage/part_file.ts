@@ -4,10 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { write } from 'node:fs';
-import { open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { DownloadError } from '../../lib/errors.js';
 import type { ArtifactPart } from './artifact.js';
 import { FileDigest } from './file_digest.js';
+import { openForUpdate } from './paths.js';
 
 export interface PartFileFacts {
   /** Where it is put when it is whole. A file that is there already may be a beginning of it. */
@@ -223,14 +224,4 @@ function writeOnce(file: number, bytes: Uint8Array, from: number, position: numb
       error ? reject(error) : resolve(written),
     );
   });
-}
-
-/** Opens for reading and writing without losing what is there. */
-async function openForUpdate(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r+');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    return await open(path, 'wx+');
-  }
 }

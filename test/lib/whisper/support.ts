@@ -125,3 +125,11 @@ export async function goldenModel(golden: string): Promise<string> {
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(byteTokenizer(meta.layout)));
   return folder;
 }
+
+/** Why a test that needs the addon and these folders cannot run, or false. */
+export function skipUnless(...needed: [string, string | undefined][]): string | false {
+  const problem = nativeProblem();
+  if (problem !== undefined) return problem;
+  const missing = needed.find(([, value]) => value === undefined);
+  return missing === undefined ? false : `${missing[0]} is not set`;
+}

@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { LocalHub } from '../storage/local_hub.js';
-import { needS3, startS3Server } from '../storage/s3_server.js';
+import { needS3, s3Environment, startS3Server } from '../storage/s3_server.js';
 import { temporaryFolder } from '../storage/temporary.js';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
@@ -182,13 +182,7 @@ test('the doctor writes to the bucket, reads and deletes', async (t) => {
   const server = needS3(s3, t);
   if (server === undefined) return;
   const { run } = await fixture(t);
-  const { bucket, credentials } = await server.createBucket();
-  const env = {
-    AWS_ENDPOINT_URL: server.url,
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    VOXPOD_S3_BUCKET: bucket,
-  };
+  const env = s3Environment(server, await server.createBucket());
   const well = await run(['doctor'], env);
   assert.match(well.out, /^ok +bucket +.*Written, read and deleted/m);
   const wrong = await run(['doctor'], { ...env, AWS_SECRET_ACCESS_KEY: 'not-the-right-one' });
@@ -204,12 +198,8 @@ test('a model is pushed to the bucket once, and pulled from it where there is no
   const none = await run(['models', 'push', 'org/model']);
   assert.equal(none.code, 1);
   assert.match(none.err, /AWS_ACCESS_KEY_ID.*BUCKET_NOT_CONFIGURED/);
-  const { bucket, credentials } = await server.createBucket();
   const env = {
-    AWS_ENDPOINT_URL: server.url,
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    VOXPOD_S3_BUCKET: bucket,
+    ...s3Environment(server, await server.createBucket()),
     VOXPOD_S3_PREFIX: 'below/here',
   };
   assert.equal((await run(['models', 'pull', 'org/model'])).code, 0);

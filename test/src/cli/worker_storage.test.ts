@@ -13,7 +13,7 @@ import { Bucket } from '../../../src/storage/bucket.js';
 import { clip, tinyFolder, whyNotReal } from '../models/real.js';
 import { endpointOf, eventually, settled } from '../runpod/support.js';
 import { LocalHub } from '../storage/local_hub.js';
-import { needS3, startS3Server } from '../storage/s3_server.js';
+import { needS3, s3Environment, startS3Server } from '../storage/s3_server.js';
 import { temporaryFolder } from '../storage/temporary.js';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
@@ -63,10 +63,7 @@ test(
           VOXPOD_BUILD_CACHE: join(folder, name, 'models'),
           VOXPOD_EMERGENCY_CACHE: '',
           HF_ENDPOINT: hubUrl,
-          AWS_ENDPOINT_URL: server.url,
-          AWS_ACCESS_KEY_ID: settings.credentials.accessKeyId,
-          AWS_SECRET_ACCESS_KEY: settings.credentials.secretAccessKey,
-          VOXPOD_S3_BUCKET: settings.bucket,
+          ...s3Environment(server, settings),
           ...env,
         },
       });

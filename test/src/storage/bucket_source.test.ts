@@ -1,67 +1,33 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { VoxpodError, type ErrorCode } from '../../../lib/errors.js';
-import type { BucketOptions } from '../../../src/storage/bucket.js';
 import { downloadFile } from '../../../src/storage/http_download.js';
 import { startFaultyS3, type Fate } from './faulty_s3.js';
 import { LocalHub } from './local_hub.js';
-import type { RangeFault, RangeRequestFacts, RangeServer } from './range_server.js';
 import { needS3, startS3Server } from './s3_server.js';
 import {
+  assertWhole,
   COMMIT,
   contents,
+  failsWith,
   madeBytes,
   makeModel,
   openBucket,
+  PART,
+  prepare,
   REPOSITORY,
-  sha256,
   sourceOf,
   startRangeServer,
   storeModel,
+  WEIGHTS,
   WEIGHTS_BYTES,
 } from './stored_model.js';
 import { temporaryFolder } from './temporary.js';
 
 const s3Server = await startS3Server();
-const WEIGHTS = sha256(madeBytes(WEIGHTS_BYTES));
-const PART = 8 * 2 ** 20;
-
-/** A server with the model in it, and an empty folder. */
-async function prepare(t: TestContext, options: BucketOptions = {}) {
-  const server = await startRangeServer(t);
-  const folder = await temporaryFolder(t);
-  const bucket = openBucket(t, server.settings('models', 'pods'), { attempts: 2, ...options });
-  await storeModel(bucket, await makeModel(join(folder, 'cache')));
-  server.requests.length = 0;
-  server.sent = 0;
-  const target = await temporaryFolder(t);
-  return { server, bucket, target };
-}
-
-/** The fault for the first requests for ranges of the weights, as many as there are faults. */
-function onRanges(server: RangeServer, ...faults: (RangeFault | undefined)[]): void {
-  server.fault = ({ key, range }: RangeRequestFacts) =>
-    key.includes(WEIGHTS) && range ? faults.shift() : undefined;
-}
-
-const failsWith = (code: ErrorCode, message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof VoxpodError, String(error));
-  assert.match(error.message, message);
-  assert.equal(error.code, code);
-  return true;
-};
-
-async function assertWhole(target: string): Promise<void> {
-  const found = await contents(target);
-  assert.equal(Object.keys(found).length, 3);
-  for (const [name, digest] of Object.entries(found)) assert.equal(name, digest);
-  assert.ok(WEIGHTS in found);
-}
-
 test('a stored model is fetched whole, each byte once', async (t) => {
   const { server, bucket, target } = await prepare(t);
   const { source, context, progress, fetch } = sourceOf(bucket);
@@ -194,137 +160,6 @@ test('a manifest that names files outside of its folder, or parts that do not fi
       to,
     );
   }
-});
-
-test('503 and then 200: nothing is lost', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  const busy: RangeFault = { status: 503, code: 'SlowDown' };
-  onRanges(server, busy, busy, busy);
-  await sourceOf(bucket).fetch(target);
-  await assertWhole(target);
-  assert.equal(server.ranges().length, 4 + 3);
-});
-
-test('503 for good: the server is named, and what came stays as a beginning', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  server.fault = ({ range }) =>
-    range && range.from >= PART ? { status: 503, code: 'SlowDown' } : undefined;
-  // Only the first part comes, so it is kept if it comes before the failure ends all.
-  await assert.rejects(
-    sourceOf(bucket).fetch(target),
-    failsWith('BUCKET_FAILED', /answered with HTTP 503 2 times/),
-  );
-  assert.ok(!(await contents(target))[`${WEIGHTS}.parts`]);
-  server.fault = () => undefined;
-  await sourceOf(bucket).fetch(target);
-  await assertWhole(target);
-});
-
-test('a part that stalls is given up and fetched again', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  onRanges(server, undefined, { after: 100_000, then: 'stall' });
-  const { fetch, lines } = sourceOf(bucket, { stallMs: 300 });
-  await fetch(target);
-  await assertWhole(target);
-  assert.match(lines.join(), /sent nothing for 0\.3 s/);
-});
-
-test('a server that stalls for ever is named', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  server.fault = ({ range }) => (range ? { after: 10, then: 'stall' } : undefined);
-  await assert.rejects(
-    sourceOf(bucket, { stallMs: 100, attempts: 2 }).fetch(target),
-    failsWith(
-      'DOWNLOAD_TIMEOUT',
-      /http:\/\/127\.0\.0\.1:\d+\/models\/pods\/\S+ sent nothing for 0\.1 s/,
-    ),
-  );
-});
-
-test('answers that break off, by a reset or by a polite end, are fetched again', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  onRanges(
-    server,
-    { after: 3_000_000, then: 'cut' },
-    { after: 0, then: 'cut' },
-    { after: 5_000_001, then: 'close' },
-  );
-  await sourceOf(bucket).fetch(target);
-  await assertWhole(target);
-});
-
-test('a wrong byte is found in its part, and only that part is fetched again', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  onRanges(server, undefined, { flip: 4_000_000 });
-  const { fetch, lines } = sourceOf(bucket);
-  await fetch(target);
-  await assertWhole(target);
-  assert.equal(server.ranges().length, 4 + 1);
-  assert.match(lines.join(), /model\.safetensors at byte \d+ does not have its checksum/);
-});
-
-test('an object that is damaged for good is not taken, whatever it is called', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  server.fault = ({ key, range }) =>
-    key.includes(WEIGHTS) && range?.from === PART ? { flip: 4_000_000 } : undefined;
-  await assert.rejects(
-    sourceOf(bucket).fetch(target),
-    failsWith('CHECKSUM_MISMATCH', /at byte 8388608 does not have its checksum/),
-  );
-  assert.notEqual((await stat(join(target, WEIGHTS)).catch(() => undefined))?.size, WEIGHTS_BYTES);
-});
-
-/** Replaces the object by another of the same size when its second range is asked for. */
-function replaceInTheMiddle(server: RangeServer, times: number, bytes: Buffer): void {
-  let asked = 0;
-  server.fault = ({ key, range }) => {
-    if (key.includes(WEIGHTS) && range && (asked += 1) > 1 && asked - 1 <= times) {
-      server.put(key, bytes, `"state-${asked}"`);
-    }
-    return undefined;
-  };
-}
-
-test('an object replaced by the same bytes during the download is begun again, once', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  replaceInTheMiddle(server, 1, madeBytes(WEIGHTS_BYTES));
-  const { fetch, lines } = sourceOf(bucket);
-  await fetch(target);
-  await assertWhole(target);
-  assert.match(lines.join(), /was changed while it was downloaded; starting again/);
-});
-
-test('an object that changes again and again says so', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  replaceInTheMiddle(server, Infinity, madeBytes(WEIGHTS_BYTES));
-  await assert.rejects(
-    sourceOf(bucket).fetch(target),
-    failsWith('DOWNLOAD_FAILED', /models\/pods\/models\/\S+ was changed while it was downloaded/),
-  );
-});
-
-test('an object replaced by other bytes is not mixed with the first', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  replaceInTheMiddle(server, 1, madeBytes(WEIGHTS_BYTES, 2));
-  await assert.rejects(
-    sourceOf(bucket, { attempts: 2 }).fetch(target),
-    failsWith('CHECKSUM_MISMATCH', /does not have its checksum/),
-  );
-});
-
-test('an object that is gone or shorter than its manifest says so', async (t) => {
-  const { server, bucket, target } = await prepare(t);
-  const key = [...server.objects.keys()].find((name) => name.includes(WEIGHTS)) ?? '';
-  server.put(key, madeBytes(1000));
-  await assert.rejects(
-    sourceOf(bucket).fetch(target),
-    failsWith('DOWNLOAD_FAILED', /has 1000 bytes instead of 16789561, but a manifest names it/),
-  );
-  server.objects.delete(key);
-  await assert.rejects(
-    sourceOf(bucket).fetch(target),
-    failsWith('DOWNLOAD_FAILED', /is gone, but a manifest names it/),
-  );
 });
 
 test('an aborted download leaves its parts, and the next one fetches the others', async (t) => {

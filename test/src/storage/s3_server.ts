@@ -79,6 +79,19 @@ export function needS3(server: S3Server | string, t: TestContext): S3Server | un
   return undefined;
 }
 
+/** The variables that name this bucket to a worker. */
+export function s3Environment(
+  server: S3Server,
+  { bucket, credentials }: BucketSettings,
+): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL: server.url,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    VOXPOD_S3_BUCKET: bucket,
+  };
+}
+
 /** A folder for PYTHONPATH. Needs no venv module, and leaves the system's packages alone. */
 async function install(): Promise<string> {
   const parent = join(cacheRoot(), 'test-tools');

@@ -1,15 +1,23 @@
 /** A model for tests of the bucket: made, stored, fetched. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { VoxpodError, type ErrorCode } from '../../../lib/errors.js';
 import { Bucket, type BucketOptions } from '../../../src/storage/bucket.js';
 import type { BucketSettings } from '../../../src/storage/bucket_environment.js';
 import { BucketSource, type BucketDownloadOptions } from '../../../src/storage/bucket_source.js';
 import { uploadArtifact } from '../../../src/storage/bucket_upload.js';
 import { modelUpload, type LocalModel } from '../../../src/storage/model_sync.js';
 import type { FetchContext } from '../../../src/storage/source.js';
-import { RangeServer, type RangeServerOptions } from './range_server.js';
+import {
+  RangeServer,
+  type RangeFault,
+  type RangeRequestFacts,
+  type RangeServerOptions,
+} from './range_server.js';
+import { temporaryFolder } from './temporary.js';
 
 export const REPOSITORY = 'org/whisper-made';
 export const COMMIT = 'c0'.repeat(20);
@@ -95,4 +103,40 @@ export async function contents(folder: string): Promise<Record<string, string>> 
   const names = (await readdir(folder)).sort();
   const entries = names.map(async (name) => [name, sha256(await readFile(join(folder, name)))]);
   return Object.fromEntries(await Promise.all(entries)) as Record<string, string>;
+}
+
+/** What the weights are called in a bucket. */
+export const WEIGHTS = sha256(madeBytes(WEIGHTS_BYTES));
+export const PART = 8 * 2 ** 20;
+
+/** A server with the model in it, and an empty folder. */
+export async function prepare(t: TestContext, options: BucketOptions = {}) {
+  const server = await startRangeServer(t);
+  const folder = await temporaryFolder(t);
+  const bucket = openBucket(t, server.settings('models', 'pods'), { attempts: 2, ...options });
+  await storeModel(bucket, await makeModel(join(folder, 'cache')));
+  server.requests.length = 0;
+  server.sent = 0;
+  const target = await temporaryFolder(t);
+  return { server, bucket, target };
+}
+
+/** The fault for the first requests for ranges of the weights, as many as there are faults. */
+export function onRanges(server: RangeServer, ...faults: (RangeFault | undefined)[]): void {
+  server.fault = ({ key, range }: RangeRequestFacts) =>
+    key.includes(WEIGHTS) && range ? faults.shift() : undefined;
+}
+
+export const failsWith = (code: ErrorCode, message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof VoxpodError, String(error));
+  assert.match(error.message, message);
+  assert.equal(error.code, code);
+  return true;
+};
+
+export async function assertWhole(target: string): Promise<void> {
+  const found = await contents(target);
+  assert.equal(Object.keys(found).length, 3);
+  for (const [name, digest] of Object.entries(found)) assert.equal(name, digest);
+  assert.ok(WEIGHTS in found);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeFolder, makeFolderSync } from '../../../src/storage/folder.js';
+import { makeFolder, makeFolderSync } from '../../../src/storage/paths.js';
 import { temporaryFolder } from '../storage/temporary.js';
 
 test('folders are made with those above them, however many make them at once', async (t) => {

@@ -2,9 +2,9 @@
 import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
-import { isWorker } from '../cache/tier.js';
+import { isWorker } from '../runpod/environment.js';
 import { formatBytes } from '../storage/disk.js';
-import { makeFolderSync } from '../storage/folder.js';
+import { makeFolderSync } from '../storage/paths.js';
 import { GUARDED_PATHS, MODEL_CACHE_VARIABLES } from './guarded_paths.js';
 
 export interface DiskGuardOptions {

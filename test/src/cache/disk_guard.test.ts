@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { packageRoot } from '../../../lib/package_root.js';
-import { announceModelCache, guardDisk } from '../../../src/disk/guard.js';
-import { GUARDED_PATHS, MODEL_CACHE_VARIABLES } from '../../../src/disk/guarded_paths.js';
+import { announceModelCache, guardDisk } from '../../../src/cache/disk_guard.js';
+import { GUARDED_PATHS, MODEL_CACHE_VARIABLES } from '../../../src/cache/guarded_paths.js';
 
 function folder(t: { after(act: () => void): void }): string {
   const path = mkdtempSync(join(tmpdir(), 'voxpod-guard-'));

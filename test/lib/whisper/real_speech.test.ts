@@ -1,0 +1,77 @@
+/** Real speech, where real weights are. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { Whisper } from '../../../lib/whisper/whisper.js';
+import { folderFrom, leastLateness, skipUnless } from './support.js';
+
+const models = folderFrom('VOXPOD_TEST_MODELS');
+const clips = folderFrom('VOXPOD_TEST_AUDIO');
+
+describe(
+  'real speech',
+  { skip: skipUnless(['VOXPOD_TEST_MODELS', models], ['VOXPOD_TEST_AUDIO', clips]) },
+  () => {
+    const folder = (name: string): string => join(models ?? '', name);
+    const clip = (name: string): string => join(clips ?? '', name);
+
+    it("leaves Node's loop free while it transcribes", async () => {
+      const whisper = await Whisper.load(folder('whisper-base'));
+      try {
+        const late = await leastLateness(() => whisper.transcribe(clip('belinda.wav')), 50);
+        assert.ok(late < 50, `a timer was ${late} ms late`);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+
+    it('is read from bytes as from the file', async () => {
+      const whisper = await Whisper.load(folder('whisper-tiny.en'));
+      try {
+        const path = clip('jfk.wav');
+        const fromBytes = await whisper.transcribe(await readFile(path));
+        assert.deepEqual(fromBytes, await whisper.transcribe(path));
+        assert.match(fromBytes.text, /ask not what your country can do for you/);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+
+    it('of another language is refused by an English-only model', async () => {
+      const whisper = await Whisper.load(folder('whisper-tiny.en'));
+      try {
+        assert.equal(whisper.info.multilingual, false);
+        assert.deepEqual(whisper.info.languages, ['en']);
+        const path = clip('jfk.wav');
+        await assert.rejects(whisper.transcribe(path, { language: 'de' }), {
+          code: 'LANGUAGE_UNKNOWN',
+          message: /german.*English only/,
+        });
+        await assert.rejects(whisper.transcribe(path, { task: 'translate' }), {
+          code: 'INVALID_ARGUMENT',
+          message: /cannot translate/,
+        });
+        assert.deepEqual(await whisper.detectLanguage(path), {
+          ...{ language: 'en', probability: 1, probabilities: { en: 1 } },
+        });
+        assert.ok((await whisper.transcribe(path, { language: 'English' })).text.length > 50);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+
+    it('is translated', async () => {
+      const whisper = await Whisper.load(folder('whisper-base'));
+      try {
+        const { text, language } = await whisper.transcribe(clip('taiyi_zh.wav'), {
+          task: 'translate',
+        });
+        assert.equal(language, 'zh');
+        assert.match(text, /^[\x20-\x7e]+$/);
+      } finally {
+        await whisper.dispose();
+      }
+    });
+  },
+);
