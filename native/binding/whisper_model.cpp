@@ -200,7 +200,7 @@ Napi::Value JsWhisperModel::placement(const Napi::CallbackInfo& info) {
   const Placement& placement = model_->placement();
   auto out = Napi::Object::New(info.Env());
   out.Set("device", placement.device.str());
-  out.Set("dtype", dtype_name(placement.dtype));
+  out.Set("dtype", dtype_name(placement));
   out.Set("weightBytes", static_cast<double>(model_->weight_bytes()));
   return out;
 }

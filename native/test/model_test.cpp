@@ -92,7 +92,7 @@ void expect_same_together(Model& model, const std::vector<Model::Window>& window
 }  // namespace
 
 TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
-  for (const char* dtype : {"float32", "bfloat16"}) {
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     const Loaded loaded({.dtype = dtype});
     Model& model = *loaded.model;
     std::vector<Model::Window> windows;
@@ -111,7 +111,7 @@ TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
 }
 
 TEST(model_test, "the beams of a search give the same to the bit, alone or in a batch") {
-  for (const char* dtype : {"float32", "bfloat16"}) {
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     const Loaded loaded({.dtype = dtype, .max_batch = 40});
     Model& model = *loaded.model;
     std::vector<Model::Window> windows;
