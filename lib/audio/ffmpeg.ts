@@ -3,16 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AudioError, messageOf } from '../errors.js';
-import { FfmpegProcess, type FfmpegInput, type FfmpegOptions } from './ffmpeg_process.js';
+import { FfmpegProcess, type FfmpegOptions } from './ffmpeg_process.js';
 import type { PcmSource } from './pcm.js';
 
-/** MP4 and its kin often keep their index at the end, which cannot be reached on a pipe. */
-function needsSeeking(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.subarray(4, 8)).toString('latin1') === 'ftyp';
-}
-
-/** The bytes in a file of their own, which goes when ffmpeg has opened it. */
-async function openOnFile(bytes: Uint8Array, options: FfmpegOptions): Promise<PcmSource> {
+/**
+ * The bytes in a file of their own, which goes when ffmpeg has opened it. On a pipe it could not seek:
+ * MP4 and its kin often have their index at the end, and the duration of others is found there.
+ */
+async function openBytes(bytes: Uint8Array, options: FfmpegOptions): Promise<PcmSource> {
   let folder: string | undefined;
   const tidy = async (): Promise<void> => {
     const gone = folder;
@@ -23,7 +21,7 @@ async function openOnFile(bytes: Uint8Array, options: FfmpegOptions): Promise<Pc
     folder = await mkdtemp(join(tmpdir(), 'voxpod-audio-'));
     const path = join(folder, 'audio');
     await writeFile(path, bytes, { mode: 0o600, signal: options.signal });
-    const process = new FfmpegProcess({ path }, options);
+    const process = new FfmpegProcess(path, options);
     return {
       sampleRate: process.sampleRate,
       samples: undefined,
@@ -55,13 +53,14 @@ async function openOnFile(bytes: Uint8Array, options: FfmpegOptions): Promise<Pc
 }
 
 /**
- * Mono samples between -1 and 1 at the rate of the options. What ffmpeg says of the input comes with
+ * A file by its path, or encoded bytes, as mono samples between -1 and 1 at the rate of the options. What ffmpeg says of the input comes with
  * the reading: AudioError AUDIO_INVALID, AUDIO_TOO_LARGE, FFMPEG_MISSING, FFMPEG_FAILED, or the
  * signal's reason where that aborts.
  */
-export async function openFfmpeg(input: FfmpegInput, options: FfmpegOptions): Promise<PcmSource> {
+export async function openFfmpeg(
+  input: string | Uint8Array,
+  options: FfmpegOptions,
+): Promise<PcmSource> {
   options.signal?.throwIfAborted();
-  return 'bytes' in input && needsSeeking(input.bytes)
-    ? openOnFile(input.bytes, options)
-    : new FfmpegProcess(input, options);
+  return typeof input === 'string' ? new FfmpegProcess(input, options) : openBytes(input, options);
 }

@@ -4,7 +4,7 @@
  * that the same file gives the same samples.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Socket } from 'node:net';
 import { AudioError } from '../errors.js';
 import { tooLong, type PcmLimits } from './limits.js';
 import { blockSamples, type PcmSource } from './pcm.js';
@@ -17,9 +17,6 @@ export interface FfmpegOptions extends PcmLimits {
   /** Seconds that the program may keep its reader waiting, in all. */
   timeoutSeconds: number;
 }
-
-/** A file, or encoded bytes. */
-export type FfmpegInput = { path: string } | { bytes: Uint8Array };
 
 /**
  * Containers that hold sound, and nothing that refers to other files or addresses: playlists (hls,
@@ -36,14 +33,13 @@ const missing =
   'Decoding this audio needs ffmpeg, which was not found. Install it (Debian, Ubuntu: ' +
   '"apt-get install ffmpeg"; macOS: "brew install ffmpeg"), or give a WAV file of PCM samples.';
 
-function argumentsFor(input: FfmpegInput, sampleRate: number): string[] {
-  const isFile = 'path' in input;
+function argumentsFor(path: string, sampleRate: number): string[] {
   return [
     // Every line with its level: the complaints, and the input's description, which has its length.
     ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info'],
-    ...['-protocol_whitelist', isFile ? 'file' : 'pipe', '-format_whitelist', containers],
+    ...['-protocol_whitelist', 'file', '-format_whitelist', containers],
     // With its protocol named, a path may start with "-" or hold a colon.
-    ...['-i', isFile ? `file:${input.path}` : 'pipe:0'],
+    ...['-i', `file:${path}`],
     ...['-vn', '-sn', '-dn', '-f', 's16le', '-acodec', 'pcm_s16le', '-ac', '1'],
     ...['-ar', String(sampleRate), 'pipe:1'],
   ];
@@ -81,7 +77,7 @@ class Log {
       this.complaints = `${this.complaints}${message}\n`.slice(-4000);
     }
     // Tags of the file are further in, or without the level.
-    const duration = /^\[info\] {2}Duration: (\d+):(\d\d):(\d\d\.\d+)/.exec(line);
+    const duration = /^\[info\] {3}Duration: (\d+):(\d\d):(\d\d\.\d+)/.exec(line);
     if (duration === null || this.seconds !== undefined) return;
     const [hours = 0, minutes = 0, seconds = 0] = duration.slice(1).map(Number);
     this.seconds = (hours * 60 + minutes) * 60 + seconds;
@@ -115,16 +111,15 @@ export class FfmpegProcess implements PcmSource {
     this.#stop(this.#options.signal?.reason);
   };
 
-  constructor(input: FfmpegInput, options: FfmpegOptions) {
+  constructor(path: string, options: FfmpegOptions) {
     this.sampleRate = options.sampleRate;
     this.#options = options;
     this.#patience = options.timeoutSeconds * 1000;
-    this.#child = spawn(options.program, argumentsFor(input, options.sampleRate), {
-      stdio: ['path' in input ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    this.#child = spawn(options.program, argumentsFor(path, options.sampleRate), {
+      stdio: ['ignore', 'pipe', 'pipe'],
       windowsHide: true,
     });
     this.#over = this.#listen();
-    if ('bytes' in input) this.#child.stdin?.end(input.bytes);
     this.#hold(false);
   }
 
@@ -199,11 +194,10 @@ export class FfmpegProcess implements PcmSource {
 
   /** Whether Node waits for the program: not for one that nobody reads from any more. */
   #hold(waits: boolean): void {
-    const { stdin, stdout, stderr } = this.#child;
-    for (const handle of [this.#child, stdin, stdout, stderr]) {
-      const socket = handle as (Readable | Writable | ChildProcess) & Partial<ChildProcess>;
-      if (waits) socket?.ref?.();
-      else socket?.unref?.();
+    const { stdout, stderr } = this.#child;
+    for (const handle of [this.#child, stdout as Socket, stderr as Socket]) {
+      if (waits) handle.ref();
+      else handle.unref();
     }
   }
 
@@ -225,8 +219,6 @@ export class FfmpegProcess implements PcmSource {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#log.add(text);
     });
-    // ffmpeg may close its input early: what it thinks of it is in its exit status.
-    child.stdin?.on('error', () => undefined);
     return new Promise((resolve) => {
       const end = (failure: AudioError | undefined): void => {
         if (failure !== undefined) this.#failure ??= { reason: failure };

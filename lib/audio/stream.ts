@@ -131,7 +131,7 @@ export class AudioStream {
 async function openBytes(bytes: Uint8Array, options: FfmpegOptions): Promise<PcmSource> {
   if (bytes.length === 0) throw new AudioError('AUDIO_EMPTY', 'The audio has no bytes.');
   const wav = looksLikeWav(bytes) ? await openWav(memoryReader(bytes), options) : undefined;
-  return wav ?? openFfmpeg({ bytes }, options);
+  return wav ?? openFfmpeg(bytes, options);
 }
 
 function notFound(path: string, cause: unknown): AudioError {
@@ -153,7 +153,7 @@ async function openFile(path: string, options: FfmpegOptions): Promise<PcmSource
       throw new AudioError('AUDIO_INVALID', `${path} is a folder, not an audio file.`);
     }
     // A named pipe can be read once only, so ffmpeg gets all of it.
-    if (!status.isFile()) return await openFfmpeg({ path }, options);
+    if (!status.isFile()) return await openFfmpeg(path, options);
     if (status.size === 0) throw new AudioError('AUDIO_EMPTY', `${path} is an empty file.`);
     reader = await fileReader(path);
   } catch (error) {
@@ -171,7 +171,7 @@ async function openFile(path: string, options: FfmpegOptions): Promise<PcmSource
   } finally {
     if (wav === undefined) await reader.close();
   }
-  return wav ?? openFfmpeg({ path }, options);
+  return wav ?? openFfmpeg(path, options);
 }
 
 function openSamples(

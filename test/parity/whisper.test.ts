@@ -182,7 +182,7 @@ describe(
 async function throughFfmpeg(path: string, samples: number | undefined): Promise<AudioSource> {
   const limits = { maxSeconds: 60, timeoutSeconds: 60 };
   const pcm = await collect(
-    await openFfmpeg({ path }, { program: 'ffmpeg', sampleRate: 16_000, ...limits }),
+    await openFfmpeg(path, { program: 'ffmpeg', sampleRate: 16_000, ...limits }),
   );
   if (samples !== undefined) assert.equal(pcm.length, samples);
   return { samples: pcm, sampleRate: 16_000 };
