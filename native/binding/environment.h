@@ -21,7 +21,7 @@ struct Environment {
   CancellationPtr closing = std::make_shared<Cancellation>();
   std::vector<std::weak_ptr<whisper::Model>> models;
   Napi::FunctionReference cancellation;
-  Napi::FunctionReference log_mel;
+  Napi::FunctionReference feature_stream;
   Napi::FunctionReference window;
   Napi::FunctionReference whisper_model;
 };
