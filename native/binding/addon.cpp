@@ -11,6 +11,7 @@
 #include "environment.h"
 #include "kernels/cpu/dispatch.h"
 #include "signal/resample.h"
+#include "vad_model.h"
 #include "whisper_model.h"
 
 namespace voxpod::binding {
@@ -82,6 +83,9 @@ void close(Environment* environment) {
   for (const auto& weak : environment->models) {
     if (const auto model = weak.lock()) model->stop();
   }
+  for (const auto& weak : environment->detectors) {
+    if (const auto detector = weak.lock()) detector->stop();
+  }
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -94,11 +98,14 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment->log_mel = Napi::Persistent(JsLogMel::define(env));
   environment->window = Napi::Persistent(JsWindow::define(env));
   environment->whisper_model = Napi::Persistent(JsWhisperModel::define(env));
+  environment->vad_model = Napi::Persistent(JsVadModel::define(env));
+  environment->vad_stream = Napi::Persistent(JsVadStream::define(env));
 
   exports.Set("info", Napi::Function::New(env, info, "info"));
   exports.Set("Cancellation", cancellation);
   exports.Set("resample", Napi::Function::New(env, resample_call, "resample"));
   exports.Set("loadWhisper", Napi::Function::New(env, JsWhisperModel::load, "loadWhisper"));
+  exports.Set("loadVad", Napi::Function::New(env, JsVadModel::load, "loadVad"));
   return exports;
 }
 
