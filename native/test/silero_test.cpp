@@ -180,7 +180,7 @@ TEST(silero_test, "bad samples and cancellation leave the stream as it was") {
   const auto more = noise(3 * kWindow, 7);
   EXPECT(same_bits(detector.push(state, more, never), detector.push(untouched, more, never)));
   // As loud as is taken: no overflow anywhere.
-  for (const float p : detector.push(state, std::vector<float>(4 * kWindow, 1e6F), never)) {
+  for (const float p : detector.push(state, std::vector<float>(4 * kWindow, 1e9F), never)) {
     EXPECT(p >= 0 && p <= 1);
   }
 }

@@ -30,7 +30,7 @@ static_assert((kSignal - kFrame) / kHop + 1 == kFrames);
 constexpr int64_t kTile = 32;
 
 // Far above any scale that PCM comes in, far below what overflows when squared.
-constexpr float kMaxSample = 1e6F;
+constexpr float kMaxSample = 1e9F;
 
 std::filesystem::path weights_file(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return path;
