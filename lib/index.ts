@@ -22,6 +22,7 @@ export type {
 } from './whisper/types.js';
 export type { BuildInfo, WhisperGeometry } from './native.js';
 export { SileroDetector } from './vad/silero.js';
+export { EnergyDetector } from './vad/energy.js';
 export { detectSpeech, SpeechSpans } from './vad/speech_spans.js';
 export { chunkSpeech, SpeechChunks } from './vad/chunks.js';
 export type {
