@@ -124,13 +124,11 @@ const voiceRange = 4;
 /** From windows of samples to probabilities, of which each waits for the windows that follow. */
 class Windows {
   readonly #spectrum = new BandSpectrum();
-  readonly #voicing = new Voicing();
+  readonly #voicing = new Voicing(futureWindows + 1);
   readonly #noise = new NoiseFloor();
   /** Of the newest windows, the one with number i at i % their length. */
-  readonly #voices = new Float32Array(2 * futureWindows);
   readonly #excess = new Float32Array(4 * context);
   readonly #voiced = new Float32Array(4 * context);
-  #added = 0;
   #measured = 0;
   #given = 0;
 
@@ -138,8 +136,7 @@ class Windows {
     const { levels, at } = this.#noise.slot();
     this.#spectrum.decibels(samples, levels, at);
     this.#noise.add();
-    this.#voices[this.#added % this.#voices.length] = this.#voicing.next(samples);
-    this.#added++;
+    this.#voicing.add(samples);
     if (this.#noise.waiting > futureWindows) this.#measure();
     if (this.#measured - this.#given > context) this.#give(out);
   }
@@ -155,10 +152,10 @@ class Windows {
 
   #measure(): void {
     const excess = this.#noise.next();
-    const voice = this.#voices[this.#measured % this.#voices.length] as number;
+    const weight = Math.max(0, Math.min(1, (excess - voiceDecibels) / voiceRange));
     const at = this.#measured % this.#excess.length;
     this.#excess[at] = excess;
-    this.#voiced[at] = voice * Math.max(0, Math.min(1, (excess - voiceDecibels) / voiceRange));
+    this.#voiced[at] = weight === 0 ? 0 : weight * this.#voicing.of(this.#measured);
     this.#measured++;
   }
 

@@ -1,6 +1,6 @@
 /** Silero's voice activity detector, computed by the addon. */
 import { fromNative, loadNative } from '../binding.js';
-import { ArgumentError, ModelError, invalidArgument } from '../errors.js';
+import { invalidArgument } from '../errors.js';
 import type { Cancellation, VadModel, VadStream } from '../native.js';
 import { checkSignal, checkString } from '../validate.js';
 import type { DetectorStream, SpeechDetector } from './types.js';
@@ -22,8 +22,7 @@ export class SileroDetector implements SpeechDetector {
    */
   static async load(path: string): Promise<SileroDetector> {
     checkString('path', path, 4096);
-    if (path === '') throw new ModelError('MODEL_NOT_FOUND', 'The path of the detector is empty.');
-    if (path.includes('\0')) throw new ArgumentError('INVALID_ARGUMENT', 'A path holds no NUL.');
+    if (path === '' || path.includes('\0')) throw invalidArgument('path', 'a path', path);
     const native = loadNative();
     try {
       return new SileroDetector(await native.loadVad(path));

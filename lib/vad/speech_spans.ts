@@ -13,8 +13,9 @@ const cutSilence = 0.098 * vadRate;
 
 /**
  * The state machine of silero-vad's get_speech_timestamps as faster-whisper 1.2.1 has it
- * (faster_whisper/vad.py), except that it gives a span as soon as nothing can change it any more.
- * Inside, all is in samples.
+ * (faster_whisper/vad.py), with two differences: it gives a span as soon as nothing can change it any
+ * more, and it cuts speech that grows too long without any silence where it is least certain, not
+ * wherever it happens to be. Inside, all is in samples.
  */
 export class SpeechSpans {
   readonly #options: Required<VadOptions>;
@@ -32,6 +33,8 @@ export class SpeechSpans {
   #silence: number | undefined;
   /** A silence that the span can be cut at, and where speech went on behind it. */
   #cut: { end: number; next: number | undefined } | undefined;
+  /** The same for the window of least probability in the later half of what a span may last. */
+  #weakest: { end: number; next: number | undefined; probability: number } | undefined;
   /** The span before, whose end depends on how far the next one is: start padded, end not. */
   #before: { start: number; end: number } | undefined;
 
@@ -85,9 +88,11 @@ export class SpeechSpans {
       return;
     }
     if (at - this.#start > this.#maxSpeech) {
-      const cut = this.#cut;
+      const cut = this.#cut ?? this.#weakest;
       this.#close(this.#start, cut?.end ?? at, out);
       this.#begin(cut?.next);
+    } else if (at - this.#start > this.#maxSpeech / 2) {
+      this.#weigh(probability, isSpeech, at);
     }
     if (this.#start === undefined || probability >= negativeThreshold) return;
     this.#silence ??= at;
@@ -100,11 +105,21 @@ export class SpeechSpans {
     this.#begin(undefined);
   }
 
+  #weigh(probability: number, isSpeech: boolean, at: number): void {
+    if (probability < (this.#weakest?.probability ?? Infinity)) {
+      const end = at + vadWindow / 2;
+      this.#weakest = { end, next: isSpeech ? end : undefined, probability };
+    } else if (isSpeech && this.#weakest !== undefined) {
+      this.#weakest.next ??= at;
+    }
+  }
+
   #begin(start: number | undefined): void {
     this.#start = start;
     this.#paddedStart = undefined;
     this.#silence = undefined;
     this.#cut = undefined;
+    this.#weakest = undefined;
   }
 
   /** A span that counts has ended. */
@@ -133,7 +148,8 @@ export class SpeechSpans {
       this.#before = undefined;
     } else if (
       this.#paddedStart === undefined &&
-      (this.#silence ?? at) - this.#start > this.#minSpeech
+      // The recording has a sample of this window at least.
+      (this.#silence ?? at + 1) - this.#start > this.#minSpeech
     ) {
       this.#paddedStart = this.#meet(this.#start, out);
     }

@@ -8,50 +8,75 @@ const fresh = vadWindow / decimation;
 const shortest = 10;
 const longest = 57;
 
-/** Fed window by window. */
+/** Takes windows one by one and tells of any of the newest. */
 export class Voicing {
-  /** The newest samples at 4 kHz: a window, and as many before it as the longest period has. */
-  readonly #history = new Float64Array(fresh + longest);
+  /** The newest samples at 4 kHz, window i at i % `#windows`. */
+  readonly #ring: Float64Array;
+  readonly #windows: number;
+  #added = 0;
+  /** A window, and before it as many samples as the longest period has. */
+  readonly #sound = new Float64Array(longest + fresh);
   /** The sum of the last four samples, and the last output of the low-pass. */
   #sum = 0;
   #last = 0;
 
-  /** The greatest correlation of the 512 samples with those a period before: 1 for a hum. */
-  next(samples: Float32Array): number {
-    const history = this.#history;
-    history.copyWithin(0, fresh);
+  /** `windows` newest ones can be asked for. */
+  constructor(windows: number) {
+    this.#windows = windows + 1;
+    this.#ring = new Float64Array(this.#windows * fresh);
+  }
+
+  add(samples: Float32Array): void {
+    const at = (this.#added++ % this.#windows) * fresh;
     for (let i = 0; i < fresh; i++) {
       // Sums of four, twice: a low-pass with zeros at 4 and 8 kHz. The difference takes rumble out.
       let sum = 0;
       for (let j = 0; j < decimation; j++) sum += samples[i * decimation + j] as number;
       const smooth = sum + this.#sum;
       this.#sum = sum;
-      history[longest + i] = smooth - 0.9 * this.#last;
+      this.#ring[at + i] = smooth - 0.9 * this.#last;
       this.#last = smooth;
     }
-    return this.#correlation();
   }
 
-  #correlation(): number {
-    const history = this.#history;
-    let now = 0;
-    for (let i = longest; i < longest + fresh; i++) now += (history[i] as number) ** 2;
-    let before = 0;
-    for (let i = longest - shortest; i < longest - shortest + fresh; i++) {
-      before += (history[i] as number) ** 2;
+  /** The greatest correlation of a window with the sound a period before it: 1 for a hum. */
+  of(window: number): number {
+    const sound = this.#sound;
+    const at = (window % this.#windows) * fresh;
+    const before = (at + this.#ring.length - fresh) % this.#ring.length;
+    sound.set(this.#ring.subarray(before + fresh - longest, before + fresh));
+    sound.set(this.#ring.subarray(at, at + fresh), longest);
+    const power = correlation(sound, 0);
+    let powerBefore = 0;
+    for (let i = longest - shortest + 1; i < longest - shortest + 1 + fresh; i++) {
+      powerBefore += (sound[i] as number) ** 2;
     }
     let best = 0;
     for (let lag = shortest; lag <= longest; lag++) {
-      let product = 0;
-      for (let i = longest; i < longest + fresh; i++) {
-        product += (history[i] as number) * (history[i - lag] as number);
-      }
-      const correlation = product / (Math.sqrt(now * before) + 1e-12);
-      if (correlation > best) best = correlation;
-      const left = longest - lag - 1;
-      if (left >= 0)
-        before += (history[left] as number) ** 2 - (history[left + fresh] as number) ** 2;
+      const first = longest - lag;
+      powerBefore += (sound[first] as number) ** 2 - (sound[first + fresh] as number) ** 2;
+      const product = correlation(sound, lag);
+      const most = power * powerBefore;
+      // More than Cauchy and Schwarz allow is rounding, where loud sound has just ended.
+      if (product <= 0 || product ** 2 > 1.001 * most) continue;
+      best = Math.max(best, product / Math.sqrt(most));
     }
     return best;
   }
+}
+
+/** Of the window with what is `lag` samples before it, not normalised. */
+function correlation(sound: Float64Array, lag: number): number {
+  // Four sums: one alone would wait for each addition to end.
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  for (let i = longest; i < longest + fresh; i += 4) {
+    a += (sound[i] as number) * (sound[i - lag] as number);
+    b += (sound[i + 1] as number) * (sound[i + 1 - lag] as number);
+    c += (sound[i + 2] as number) * (sound[i + 2 - lag] as number);
+    d += (sound[i + 3] as number) * (sound[i + 3 - lag] as number);
+  }
+  return a + b + c + d;
 }
