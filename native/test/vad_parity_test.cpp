@@ -1,5 +1,5 @@
 // Silero's real weights against probabilities of its ONNX graph (VOXPOD_GOLDENS).
-#include <chrono>
+#include <ctime>
 
 #include "check.h"
 #include "checkpoint/json.h"
@@ -10,6 +10,13 @@ namespace {
 
 using namespace voxpod;
 using namespace voxpod::vad;
+
+/// Seconds that this thread computed: other processes do not count.
+double cpu_seconds() {
+  timespec now = {};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 }  // namespace
 
@@ -41,12 +48,12 @@ TEST(vad_parity_test, "ten minutes in few seconds") {
   std::vector<float> pcm;
   while (pcm.size() < 600 * size_t{kRate}) pcm.insert(pcm.end(), clip.begin(), clip.end());
   SileroState state;
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = cpu_seconds();
   const auto out = detector.push(state, pcm, Cancellation());
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-  std::cout << "  " << static_cast<double>(pcm.size()) / kRate << " s of audio: " << taken.count()
-            << " s" << std::endl;
+  const double taken = cpu_seconds() - begin;
+  std::cout << "  " << static_cast<double>(pcm.size()) / kRate << " s of audio: " << taken
+            << " s of one core" << std::endl;
   EXPECT_EQUAL(out.size(), pcm.size() / kWindow);
-  // Some hundred times as long as it takes: a mistake of complexity, not a slow machine.
-  EXPECT_LESS(taken.count(), 20.0);
+  // Ten times as long as it takes: a mistake of complexity, not a slow machine.
+  EXPECT_LESS(taken, 3.0);
 }
