@@ -140,7 +140,7 @@ function reason({ error, stderr, signal, status }) {
   const lines = (stderr ?? '').trim().split('\n');
   const cause = lines.findLast((line) => /Error|error:/.test(line)) ?? lines.at(-1);
   return (
-    [signal && `ended by ${signal}`, cause?.trim().slice(0, 200)].filter(Boolean).join(': ') ||
+    [signal && `ended by ${signal}`, cause?.trim().slice(0, 120)].filter(Boolean).join(': ') ||
     `ended with ${status}`
   );
 }
