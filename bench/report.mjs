@@ -19,10 +19,11 @@ function cells(rows, speechSeconds) {
   return [COLUMNS, ...lines];
 }
 
-function aligned(lines, join, wrap = (line) => line) {
+/** Cells padded to the widths of their columns, of which all but the first are numbers. */
+function aligned(lines) {
   const widths = lines[0].map((_, i) => Math.max(...lines.map((line) => line[i].length)));
   const pad = (cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]));
-  return lines.map((line) => wrap(line.map(pad).join(join)));
+  return lines.map((line) => line.map(pad));
 }
 
 const skippedOf = (rows) =>
@@ -31,9 +32,8 @@ const skippedOf = (rows) =>
 /** One length's table as text. */
 export function textTable({ speech, rows }) {
   const skipped = skippedOf(rows).map((line) => `skipped: ${line}`);
-  return [`${describe(speech)}\n`, ...aligned(cells(rows, speech.seconds), '  '), ...skipped].join(
-    '\n',
-  );
+  const lines = aligned(cells(rows, speech.seconds)).map((line) => line.join('  '));
+  return [`${describe(speech)}\n`, ...lines, ...skipped].join('\n');
 }
 
 function describe({ seconds, clips, distinct }) {
@@ -54,9 +54,10 @@ export function markdown(summary) {
   ];
   if (notes.length > 0) parts.push(notes.map((note) => `- ${note}`).join('\n'));
   for (const { speech, rows } of tables) {
-    const [header, ...body] = aligned(cells(rows, speech.seconds), ' | ', (line) => `| ${line} |`);
-    const rule = header.replace(/[^|]/g, '-').replace(/--\|/g, (_, at) => (at < 2 ? '--|' : '-:|'));
-    parts.push(`## ${describe(speech)}`, [header, rule, ...body].join('\n'));
+    const [header, ...body] = aligned(cells(rows, speech.seconds));
+    const rule = header.map((cell, i) => cell.replace(/./g, '-').replace(/-$/, i > 0 ? ':' : '-'));
+    const lines = [header, rule, ...body].map((line) => `| ${line.join(' | ')} |`);
+    parts.push(`## ${describe(speech)}`, lines.join('\n'));
     const skipped = skippedOf(rows);
     if (skipped.length > 0) parts.push('Skipped:', skipped.map((line) => `- ${line}`).join('\n'));
   }
