@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { DownloadError, ModelError } from '../../lib/errors.js';
 import { get, HttpStatusError, withRetries, type RetryOptions } from './http.js';
 import { downloadFile, type Digest } from './http_download.js';
+import { isRelativePath } from './paths.js';
 import type { FetchContext, Source, SourceFile, SourceListing } from './source.js';
 
 export interface HubOptions {
@@ -37,15 +38,17 @@ export class HubSource implements Source {
   readonly #endpoint: string;
   readonly #headers: Record<string, string>;
   readonly #options: HubOptions;
+  readonly #cachedAs: string;
 
-  /** `select` picks the files to fetch from the names in the repository's root. */
+  /** `select` picks the files to fetch; they are listed as of `cachedAs`, the repository by default. */
   constructor(
     private readonly repository: string,
     private readonly revision: string,
-    private readonly select: (paths: string[]) => string[],
-    options: HubOptions = {},
+    private readonly select: (files: SourceFile[]) => string[],
+    options: HubOptions & { cachedAs?: string } = {},
   ) {
     this.#options = options;
+    this.#cachedAs = options.cachedAs ?? repository;
     this.#endpoint = (options.endpoint ?? 'https://huggingface.co').replace(/\/+$/, '');
     this.#headers = options.token ? { authorization: `Bearer ${options.token}` } : {};
     this.description = `the hub (${this.#endpoint}/${repository})`;
@@ -55,18 +58,18 @@ export class HubSource implements Source {
     const base = `${this.#endpoint}/api/models/${this.repository}`;
     const revision = encodeURIComponent(this.revision);
     const { sha } = await this.#json(`${base}/revision/${revision}`, revisionSchema, context);
-    const tree = await this.#json(`${base}/tree/${sha}`, treeSchema, context);
+    const tree = await this.#json(`${base}/tree/${sha}?recursive=true`, treeSchema, context);
     const files = new Map<string, SourceFile>();
     for (const { type, path, size, oid, lfs } of tree) {
-      if (type !== 'file' || path.includes('/')) continue;
+      if (type !== 'file' || !isRelativePath(path)) continue;
       const digest: Digest = lfs
         ? { algorithm: 'sha256', hex: lfs.oid.replace(/^sha256:/, '') }
         : { algorithm: 'git-sha1', hex: oid };
       if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(digest.hex)) continue;
       files.set(path, { path, size: lfs?.size ?? size, digest });
     }
-    const chosen = this.select([...files.keys()]).flatMap((path) => files.get(path) ?? []);
-    return { repository: this.repository, commit: sha, files: chosen, scratchBytes: 0 };
+    const chosen = this.select([...files.values()]).flatMap((path) => files.get(path) ?? []);
+    return { repository: this.#cachedAs, commit: sha, files: chosen, scratchBytes: 0 };
   }
 
   async fetch(listing: SourceListing, folder: string, context: FetchContext): Promise<void> {
@@ -80,7 +83,7 @@ export class HubSource implements Source {
       for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
         const { path, size, digest } = file;
         await downloadFile({
-          url: `${this.#endpoint}/${this.repository}/resolve/${listing.commit}/${encodeURIComponent(path)}`,
+          url: `${this.#endpoint}/${this.repository}/resolve/${listing.commit}/${encodePath(path)}`,
           destination: join(folder, digest.hex),
           size,
           digest,
@@ -186,4 +189,8 @@ export class HubSource implements Source {
         );
     }
   }
+}
+
+function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
 }
