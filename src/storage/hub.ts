@@ -57,8 +57,9 @@ export class HubSource implements Source {
   async list(context: FetchContext): Promise<SourceListing> {
     const base = `${this.#endpoint}/api/models/${this.repository}`;
     const revision = encodeURIComponent(this.revision);
-    const { sha } = await this.#json(`${base}/revision/${revision}`, revisionSchema, context);
-    const tree = await this.#json(`${base}/tree/${sha}?recursive=true`, treeSchema, context);
+    const url = `${base}/revision/${revision}`;
+    const { sha } = (await this.#json(url, revisionSchema, context)).value;
+    const tree = await this.#tree(`${base}/tree/${sha}?recursive=true`, context);
     const files = new Map<string, SourceFile>();
     for (const { type, path, size, oid, lfs } of tree) {
       if (type !== 'file' || !isRelativePath(path)) continue;
@@ -114,17 +115,35 @@ export class HubSource implements Source {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  async #json<T>(url: string, schema: z.ZodType<T>, context: FetchContext): Promise<T> {
-    let text: string;
+  /** All pages; the hub gives 1000 entries at a time. */
+  async #tree(url: string, context: FetchContext): Promise<z.infer<typeof treeSchema>> {
+    const entries: z.infer<typeof treeSchema> = [];
+    for (let cursor = ''; ;) {
+      const page = await this.#json(url + cursor, treeSchema, context);
+      entries.push(...page.value);
+      // Of the link to the next page only the place in the list is taken: it may name another host.
+      const next = /[?&]cursor=([\w%.~+/=-]+)[^>]*>;\s*rel="next"/.exec(page.link)?.[1];
+      if (next === undefined || `&cursor=${next}` === cursor) return entries;
+      cursor = `&cursor=${next}`;
+    }
+  }
+
+  async #json<T>(
+    url: string,
+    schema: z.ZodType<T>,
+    context: FetchContext,
+  ): Promise<{ value: T; link: string }> {
+    let answer: { text: string; link: string };
     try {
-      text = await withRetries(
+      answer = await withRetries(
         async () => {
           const response = await get(url, {
             headers: this.#headers,
             signal: context.signal,
             timeoutMs: this.#options.timeoutMs ?? 10_000,
           });
-          return await response.text();
+          const link = response.headers.get('link') ?? '';
+          return { text: await response.text(), link };
         },
         // Where nobody answers, the next source is asked at once.
         {
@@ -140,7 +159,7 @@ export class HubSource implements Source {
       throw this.#explain(error);
     }
     try {
-      return schema.parse(JSON.parse(text));
+      return { value: schema.parse(JSON.parse(answer.text)), link: answer.link };
     } catch (cause) {
       throw new DownloadError(
         'DOWNLOAD_FAILED',

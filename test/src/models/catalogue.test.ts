@@ -6,6 +6,7 @@ import {
   modelNameOf,
   modelNames,
   parseModelName,
+  requireWhisper,
 } from '../../../src/models/catalogue.js';
 
 test('every name is known with and without its prefix', () => {
@@ -86,5 +87,17 @@ test('what is no name of a repository never becomes a path or URL', () => {
     ],
   ]) {
     assert.throws(() => parseModelName(name), { code: 'MODEL_UNKNOWN' }, name);
+  }
+});
+
+test('what is known not to transcribe is refused before it is fetched', () => {
+  for (const name of ['f5-tts', 'SWivid/F5-TTS@main', 'silero-vad', 'higgs-audio-v2-original']) {
+    assert.throws(() => requireWhisper(name), {
+      code: 'MODEL_UNSUPPORTED',
+      message: /cannot transcribe.*base.*turbo/,
+    });
+  }
+  for (const name of ['turbo', 'whisper-base', 'openai/whisper-tiny', 'org/any@v1', '/a/folder']) {
+    requireWhisper(name);
   }
 });
