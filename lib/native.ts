@@ -68,7 +68,7 @@ export interface WhisperLoadOptions {
   /** "cpu", "cuda", "cuda:1". */
   device: string;
   /** "auto" takes the fastest type that the device computes well. */
-  dtype: 'auto' | 'float32' | 'bfloat16' | 'float16';
+  dtype: 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8';
   /** Threads of the CPU engine; 0 takes one for each core. */
   threads: number;
   /** Rows decoded at once: windows, their samples and beams. */

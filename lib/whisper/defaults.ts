@@ -10,11 +10,12 @@ import {
   checkSignal,
   checkString,
 } from '../validate.js';
+import { resolveSpeechOptions, type ResolvedSpeechOptions } from './speech_options.js';
 import type { TranscribeOptions, TranscribeProgress, WhisperOptions } from './types.js';
 
 /** Devices and types as `voxpod info` names them. */
 const devicePattern = /^(cpu|cuda(:\d{1,3})?)$/;
-const dtypes = ['auto', 'float32', 'bfloat16', 'float16'] as const;
+const dtypes = ['auto', 'float32', 'bfloat16', 'float16', 'int8'] as const;
 
 const whisperOptionNames: readonly (keyof WhisperOptions)[] = [
   'device',
@@ -39,7 +40,7 @@ export function resolveWhisperOptions(options?: WhisperOptions): ResolvedWhisper
     device = 'cpu',
     dtype = 'auto',
     threads = 0,
-    maxBatch = 8,
+    maxBatch = 16,
     maxQueue = 256,
     signal,
     onProgress,
@@ -85,6 +86,10 @@ const transcribeOptionNames: readonly (keyof TranscribeOptions)[] = [
   'sampleLength',
   'clipTimestamps',
   'wordTimestamps',
+  'batchSize',
+  'vad',
+  'detector',
+  'multilingual',
   'prependPunctuations',
   'appendPunctuations',
   'hallucinationSilenceThreshold',
@@ -93,7 +98,7 @@ const transcribeOptionNames: readonly (keyof TranscribeOptions)[] = [
   'onProgress',
 ];
 
-export interface ResolvedTranscribeOptions {
+export interface ResolvedTranscribeOptions extends ResolvedSpeechOptions {
   /** As given; undefined to detect it. */
   language: string | undefined;
   task: 'transcribe' | 'translate';
@@ -123,6 +128,7 @@ export interface ResolvedTranscribeOptions {
   sampleLength: number | undefined;
   clipTimestamps: readonly number[];
   wordTimestamps: boolean;
+  multilingual: boolean;
   prependPunctuations: string;
   appendPunctuations: string;
   hallucinationSilenceThreshold: number | null;
@@ -195,6 +201,12 @@ function checkCompany(options: TranscribeOptions): void {
       `${name} says nothing without ${needed}. Give both or neither.`,
     );
   }
+  if (options.multilingual === true && options.language !== undefined) {
+    throw new ArgumentError(
+      'INVALID_ARGUMENT',
+      'multilingual hears the language of each window, and language names one for all: give one of them.',
+    );
+  }
 }
 
 function checkText(name: string, value: unknown): string | undefined {
@@ -229,6 +241,7 @@ export function resolveTranscribeOptions(options?: TranscribeOptions): ResolvedT
     sampleLength,
     clipTimestamps = [0],
     wordTimestamps = false,
+    multilingual = false,
     prependPunctuations = prependedPunctuations,
     appendPunctuations = appendedPunctuations,
     hallucinationSilenceThreshold = null,
@@ -283,6 +296,8 @@ export function resolveTranscribeOptions(options?: TranscribeOptions): ResolvedT
         : checkNumber('sampleLength', sampleLength, { min: 1, max: 448, ...whole }),
     clipTimestamps: checkClips(clipTimestamps),
     wordTimestamps: checkBoolean('wordTimestamps', wordTimestamps),
+    ...resolveSpeechOptions(options ?? {}),
+    multilingual: checkBoolean('multilingual', multilingual),
     prependPunctuations: checkString('prependPunctuations', prependPunctuations, 200),
     appendPunctuations: checkString('appendPunctuations', appendPunctuations, 200),
     hallucinationSilenceThreshold:

@@ -149,10 +149,11 @@ export class Recording {
       this.#available = this.#frames;
       return;
     }
-    await this.#onPcm?.(block, this.#samples);
-    this.#available = await this.#call.run((cancellation) =>
-      this.#features.push(block, cancellation),
-    );
+    const [available] = await Promise.all([
+      this.#call.run((cancellation) => this.#features.push(block, cancellation)),
+      this.#onPcm?.(block, this.#samples),
+    ]);
+    this.#available = available;
     this.#samples += block.length;
   }
 }
@@ -184,15 +185,17 @@ export class WindowSource {
 }
 
 /**
- * The language of the first window: the reference detects on 30 s of audio and silence, while it
- * transcribes short windows padded with zeros.
+ * The language of a window, by default of the first: the reference detects on 30 s of audio and
+ * silence, while it transcribes short windows padded with zeros.
  */
 export async function detectLanguage(
   { model, tokenizer }: LoadedWhisper,
   call: Call,
   windows: WindowSource,
+  start = 0,
+  frames = windowFrames,
 ): Promise<LanguageDetection> {
-  const window = await windows.window(0, windowFrames);
+  const window = await windows.window(start, frames);
   const codes = [...tokenizer.languages.keys()];
   const tokens = Int32Array.from(tokenizer.languages.values());
   const { startOfTranscript } = tokenizer.special;

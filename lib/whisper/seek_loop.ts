@@ -11,6 +11,7 @@ import {
   secondsAt,
   splitWindow,
   windowFrames,
+  type Clip,
   type Piece,
   type WindowLayout,
 } from './segments.js';
@@ -37,7 +38,7 @@ export interface SeekLoop {
   /** Reads on up to a frame: that frame, or the recording's end where it comes before. */
   reach(frame: number): Promise<number>;
   /** Starts and ends of the parts to transcribe, in frames. */
-  clips: readonly (readonly [number, number])[];
+  clips: Iterable<Clip> | AsyncIterable<Clip>;
   timestampBegin: number;
   framesPerTimestamp: number;
   thresholds: Thresholds;
@@ -63,7 +64,7 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
   const { history, thresholds, timestampBegin, framesPerTimestamp } = loop;
   let id = 0;
   let lastSpeech = 0;
-  for (const [clipStart, clipEnd] of loop.clips) {
+  for await (const [clipStart, clipEnd] of loop.clips) {
     let seek = clipStart;
     for (;;) {
       const end = await loop.reach(Math.min(clipEnd, seek + windowFrames));

@@ -44,14 +44,17 @@ export interface Split {
   endsInOne: boolean;
 }
 
+/** A part of a recording: the frame at which it starts, and the one at which it ends. */
+export type Clip = readonly [start: number, end: number];
+
 /**
  * Parts of a recording, in frames, from the seconds at which they start and end in turn; the last
  * one's end may be left out, and is then that of the recording, wherever it is.
  */
-export function clipFrames(seconds: readonly number[]): [number, number][] {
+export function clipFrames(seconds: readonly number[]): Clip[] {
   const points = seconds.map((time) => roundHalfEven(time * framesPerSecond));
   if (points.length === 0) points.push(0);
-  const clips: [number, number][] = [];
+  const clips: Clip[] = [];
   for (let i = 0; i < points.length; i += 2) {
     clips.push([points[i] ?? 0, points[i + 1] ?? Infinity]);
   }

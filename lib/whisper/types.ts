@@ -1,16 +1,20 @@
 /** Options and results of Whisper. Times are seconds. Defaults are in `defaults.ts`. */
 import type { WhisperGeometry } from '../native.js';
+import type { SpeechDetector, VadOptions } from '../vad/types.js';
 
 export interface WhisperOptions {
   /** "cpu" (default), "cuda" or "cuda:N". */
   device?: string;
-  /** "auto" (default) takes the fastest type the device computes well. */
-  dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16';
+  /**
+   * "auto" (default) takes the fastest type the device computes well. "int8" keeps the decoder's
+   * weights in 8 bits, on a CPU: half the memory to read at each step.
+   */
+  dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8';
   /** CPU threads; default one for each core. */
   threads?: number;
   /**
    * Windows decoded at once, from however many callers; each beam or sample of one counts. A window
-   * with more of them is decoded alone. Default 8.
+   * with more of them is decoded alone. Default 16.
    */
   maxBatch?: number;
   /** Calls that may wait for the engine; one more is refused with QUEUE_FULL. Default 256. */
@@ -78,6 +82,21 @@ export interface TranscribeOptions {
   clipTimestamps?: readonly number[];
   /** Give each segment its words, with times and probabilities. Default false. */
   wordTimestamps?: boolean;
+  /**
+   * Clips decoded at once, 1 (default) to 64. Above 1 the recording is first cut into clips of 30 s
+   * at most: where nobody speaks, or as `clipTimestamps` says. Each is transcribed as a recording of
+   * its own, without the text before it; that is several times as fast.
+   */
+  batchSize?: number;
+  /**
+   * Transcribe only what holds speech, found by `detector`. Default: false, and true where
+   * `batchSize` is above 1 and `clipTimestamps` is absent.
+   */
+  vad?: boolean | VadOptions;
+  /** Finds speech. Default: a new EnergyDetector, which needs no weights; Silero's is better. */
+  detector?: SpeechDetector;
+  /** Hear the language of each window anew, not only of the first. Default false. */
+  multilingual?: boolean;
   /** Punctuation that belongs to the word behind it. */
   prependPunctuations?: string;
   /** Punctuation that belongs to the word before it. */
@@ -128,6 +147,8 @@ export interface Segment {
   noSpeechProb: number;
   /** Present where `wordTimestamps` was asked for. */
   words?: Word[];
+  /** Language of the window; present where `multilingual` was asked for. */
+  language?: string;
 }
 
 export interface Transcript {
@@ -139,6 +160,8 @@ export interface Transcript {
   languageProbability?: number;
   /** Seconds of audio. */
   duration: number;
+  /** Name of what found the speech, where it was looked for: "silero" or "energy". */
+  detector?: string;
 }
 
 export interface LanguageDetection {

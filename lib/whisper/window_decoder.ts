@@ -7,6 +7,7 @@ import { compressionRatio } from './compression.js';
 import type { ResolvedTranscribeOptions } from './defaults.js';
 import { decodeWithFallback, type Attempt } from './fallback.js';
 import { buildPrompt } from './prompt.js';
+import { longestHead, type HeadSource } from './window_head.js';
 import type { LoadedWhisper, WindowSource } from './recording.js';
 import { windowSeed } from './seed.js';
 
@@ -66,21 +67,6 @@ function fixedRequest(loaded: LoadedWhisper, options: ResolvedTranscribeOptions)
   };
 }
 
-/** The transcript's head: start, and for multilingual models language and task. */
-export function headTokens(
-  { tokenizer, multilingual }: LoadedWhisper,
-  language: string,
-  task: ResolvedTranscribeOptions['task'],
-): number[] {
-  const { special, languages } = tokenizer;
-  const head = [special.startOfTranscript];
-  const token = languages.get(language);
-  if (multilingual && token !== undefined) {
-    head.push(token, task === 'translate' ? special.translate : special.transcribe);
-  }
-  return head;
-}
-
 /** How a window is decoded at a temperature: a search at 0, samples above. */
 function searchOf(
   temperature: number,
@@ -98,13 +84,12 @@ export function promptTokens(tokenizer: WhisperTokenizer, text: string | undefin
 
 /**
  * Decodes a window's tokens at one temperature. `seek` and the temperature's index choose the seed.
- * @param head start of transcript, language and task.
  */
 export function windowDecoder(
   loaded: LoadedWhisper,
   call: Call,
   windows: WindowSource,
-  head: readonly number[],
+  heads: HeadSource,
   options: ResolvedTranscribeOptions,
 ) {
   const { model, tokenizer } = loaded;
@@ -113,19 +98,23 @@ export function windowDecoder(
   const fixed = fixedRequest(loaded, options);
   const hotwords = promptTokens(tokenizer, options.hotwords);
   const prefix = promptTokens(tokenizer, options.prefix);
-  const ownHead = options.withoutTimestamps ? [...head, special.noTimestamps] : head;
   // What is to be aligned has to fit into one pass, between the head and the end of text.
-  const longest = options.wordTimestamps ? textContext - head.length - 2 : textContext;
+  const longest = options.wordTimestamps ? textContext - longestHead - 2 : textContext;
   const sampleLength = Math.min(longest, options.sampleLength ?? Math.floor(textContext / 2));
   let isFirst = true;
 
   return async (seek: number, size: number, previous: readonly number[]): Promise<Attempt> => {
+    const head = await heads.of(seek, size);
     const window = await windows.window(seek, size);
     // The prefix takes the place of the hotwords, as in faster-whisper.
     const own = isFirst && prefix.length > 0 ? { prefix } : { hotwords };
     isFirst = false;
     const prompt = buildPrompt(
-      { head: ownHead, previous, ...own },
+      {
+        head: options.withoutTimestamps ? [...head.tokens, special.noTimestamps] : head.tokens,
+        previous,
+        ...own,
+      },
       special.startOfPrevious,
       textContext,
     );
