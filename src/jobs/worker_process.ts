@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { loadNative } from '../../lib/binding.js';
 import { NativeError } from '../../lib/errors.js';
 import type { WhisperOptions } from '../../lib/index.js';
+import { requireWhisper } from '../models/catalogue.js';
 import { ModelPool } from '../models/pool.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
 import type { IsolatedContext, IsolatedWork } from '../runpod/isolated_module.js';
@@ -79,6 +80,7 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
       name: 'model',
       run: async (signal: AbortSignal) => {
         for (const model of models.values()) {
+          requireWhisper(model);
           await analytics.phase('model files', () => store.resolve(model, { signal }));
           const lease = await analytics.phase('weights', () =>
             pool.acquireWhisper(model, { signal }),
