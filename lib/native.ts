@@ -208,6 +208,25 @@ export interface WhisperModel {
   dispose(): Promise<void>;
 }
 
+/** One recording's way through a speech detector. Pushes are done in the order in which they come. */
+export interface VadStream {
+  /**
+   * 16 kHz mono PCM to the probability of speech in each window of 512 samples that it completes;
+   * however the recording is cut into pushes, these are the same bits. The array is read in place:
+   * it must not change or be transferred before the promise settles. A push that fails or is
+   * cancelled leaves the stream as it was. NaN or infinite samples are refused.
+   */
+  push(pcm: Float32Array, cancellation?: Cancellation): Promise<Float32Array>;
+  /** The last window, padded with zeros, or nothing where no sample is left. It ends the stream. */
+  finish(cancellation?: Cancellation): Promise<Float32Array>;
+}
+
+export interface VadModel {
+  stream(): VadStream;
+  /** Cancels what runs and waits, then frees the model. Later calls reject with DISPOSED. */
+  dispose(): Promise<void>;
+}
+
 export interface NativeModule {
   info(): BuildInfo;
   Cancellation: new () => Cancellation;
@@ -220,6 +239,8 @@ export interface NativeModule {
     progress?: (fraction: number) => void,
     cancellation?: Cancellation,
   ): Promise<WhisperModel>;
+  /** Loads Silero's detector from a safetensors file, or from the folder with that file alone. */
+  loadVad(path: string): Promise<VadModel>;
 }
 
 /** The loader addon: opens libtorch before the main addon is loaded. */

@@ -10,6 +10,7 @@
 #include "environment.h"
 #include "kernels/cpu/dispatch.h"
 #include "resampler.h"
+#include "vad_model.h"
 #include "whisper_model.h"
 
 namespace voxpod::binding {
@@ -51,6 +52,9 @@ void close(Environment* environment) {
   for (const auto& weak : environment->models) {
     if (const auto model = weak.lock()) model->stop();
   }
+  for (const auto& weak : environment->detectors) {
+    if (const auto detector = weak.lock()) detector->stop();
+  }
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -63,11 +67,14 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment->feature_stream = Napi::Persistent(JsFeatureStream::define(env));
   environment->window = Napi::Persistent(JsWindow::define(env));
   environment->whisper_model = Napi::Persistent(JsWhisperModel::define(env));
+  environment->vad_model = Napi::Persistent(JsVadModel::define(env));
+  environment->vad_stream = Napi::Persistent(JsVadStream::define(env));
 
   exports.Set("info", Napi::Function::New(env, info, "info"));
   exports.Set("Cancellation", cancellation);
   exports.Set("Resampler", JsResampler::define(env));
   exports.Set("loadWhisper", Napi::Function::New(env, JsWhisperModel::load, "loadWhisper"));
+  exports.Set("loadVad", Napi::Function::New(env, JsVadModel::load, "loadVad"));
   return exports;
 }
 

@@ -83,6 +83,18 @@ inline constexpr int64_t window_attention_scratch(int64_t time, int64_t head) {
 void window_attention_bf16(const WindowAttentionArgs& args, int64_t head, int64_t begin,
                            int64_t end);
 
+/// `steps` steps of an LSTM of `size` units (a multiple of kBlock), gates in the order of ONNX:
+/// input, output, forget, cell.
+struct LstmArgs {
+  const float* gates;   ///< [steps, 4, size]: the input's part of the sums, biases included
+  const float* weight;  ///< of the hidden state, packed [size / kBlock][size][4][kBlock]
+  const float* hidden;  ///< [size], before the first step
+  float* cell;          ///< [size], before the first step and then behind the last
+  float* out;           ///< [steps, size]: the hidden states
+  int64_t steps;
+  int64_t size;
+};
+
 /// The kernels of one instruction set.
 struct Kernels {
   const char* name;
@@ -96,6 +108,9 @@ struct Kernels {
   int64_t (*max_index)(const float* x, int64_t size);
   /// log(sum(exp(x))) over x[0, size); -inf where all are -inf.
   float (*log_sum_exp)(const float* x, int64_t size);
+  void (*lstm)(const LstmArgs& args);
+  /// out[i] = sqrt(real[i]^2 + imaginary[i]^2).
+  void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
 };
 
 extern const Kernels kAvx2;
