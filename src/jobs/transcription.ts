@@ -1,4 +1,6 @@
 /** Runs a transcription job: audio in, the official Whisper worker's output out. */
+import { decodeAudio } from '../../lib/audio/decode.js';
+import { freeArray } from '../../lib/audio/free.js';
 import type {
   AudioSource,
   Segment,
@@ -50,6 +52,7 @@ export interface TranscriptionHandlerOptions extends AudioInputOptions {
 /** Between two reports of a job's progress. */
 const PROGRESS_MS = 1000;
 /** What Whisper computes at, in hertz. */
+const SAMPLE_RATE = 16_000;
 
 export function transcriptionHandler(options: TranscriptionHandlerOptions): Handler {
   return async (job, context): Promise<TranscriptionOutput> => {
@@ -115,15 +118,22 @@ async function passes(
   context: JobContext,
 ): Promise<Passes> {
   const { signal } = context;
-  const pass = (number: number, options?: TranscribeOptions) =>
-    whisper.transcribe(audio, {
+  const pass = (source: AudioSource, number: number, options?: TranscribeOptions) =>
+    whisper.transcribe(source, {
       ...{ ...transcribeOptions(input), ...options, signal },
       onProgress: progressReporter(context, number, input.translate ? 2 : 1),
     });
-  const transcript = await pass(0);
-  if (!input.translate) return { transcript };
-  const { language } = transcript;
-  return { transcript, translation: await pass(1, { language, task: 'translate' }) };
+  // The library frees what it has decoded itself, early; two passes need it until their end.
+  if (!input.translate) return { transcript: await pass(audio, 0) };
+  const samples = await decodeAudio(audio, { sampleRate: SAMPLE_RATE, signal });
+  try {
+    const source = { samples, sampleRate: SAMPLE_RATE };
+    const transcript = await pass(source, 0);
+    const { language } = transcript;
+    return { transcript, translation: await pass(source, 1, { language, task: 'translate' }) };
+  } finally {
+    freeArray(samples);
+  }
 }
 
 /** The library's options for a job's. */

@@ -278,7 +278,8 @@ function shapeOf(value: unknown): unknown {
 
 test('progress, streams and links are as the code makes them', () => {
   const keys = (kind: string): string[] => Object.keys(ofKind(kind)[0]?.value ?? {});
-  assert.deepEqual(keys('progress'), ['fraction', 'position', 'duration']);
+  const progress = ['position', 'fraction', 'duration', 'estimated_seconds_left'];
+  assert.deepEqual(keys('progress'), progress);
   assert.deepEqual(keys('output link'), ['result_url', 'bytes', 'expires_at']);
   assert.deepEqual(keys('stream'), ['status', 'stream']);
 });
