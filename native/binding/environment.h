@@ -23,7 +23,7 @@ struct Environment {
   std::vector<std::weak_ptr<whisper::Model>> models;
   std::vector<std::weak_ptr<vad::Model>> detectors;
   Napi::FunctionReference cancellation;
-  Napi::FunctionReference log_mel;
+  Napi::FunctionReference feature_stream;
   Napi::FunctionReference window;
   Napi::FunctionReference whisper_model;
   Napi::FunctionReference vad_model;

@@ -167,7 +167,9 @@ async function transcribeFile(
     ...transcribeOptions(options),
     signal,
     onProgress: ({ position, duration }) => {
-      if (bar) progress.update(basename(file), position, duration, 'seconds');
+      if (bar && duration !== undefined) {
+        progress.update(basename(file), position, duration, 'seconds');
+      }
     },
   });
   let step = await segments.next();

@@ -103,6 +103,7 @@ void Silero::Layer::forward(const float* x, int64_t rows, float* out) const {
   cpu::kernels().linear({.x = x,
                          .weight = weight.const_data_ptr(),
                          .storage = cpu::Storage::kFloat32,
+                         .scale = nullptr,
                          .bias = bias.const_data_ptr<float>(),
                          .out = out,
                          .rows = rows,

@@ -8,7 +8,7 @@
 namespace voxpod::cpu {
 
 /// How stored numbers are widened to float32, in which all arithmetic is done.
-enum class Storage { kFloat32, kFloat16, kBFloat16 };
+enum class Storage { kFloat32, kFloat16, kBFloat16, kInt8 };
 
 /// Columns (output features) of one packed weight block, and keys of one block of a key cache.
 inline constexpr int64_t kBlock = 32;
@@ -28,7 +28,8 @@ enum class Epilogue {
 struct LinearArgs {
   const float* x;      ///< [rows, inner]
   const void* weight;  ///< packed [columns / kBlock][inner][kBlock], zero-padded
-  Storage storage;     ///< of `weight`: kFloat32 or kFloat16
+  Storage storage;     ///< of `weight`: kFloat32, kFloat16 or kInt8
+  const float* scale;  ///< int8: what each column's weights are multiplied by; padded as `bias`
   const float* bias;   ///< [columns rounded up to kBlock]
   float* out;          ///< [rows, columns]
   int64_t rows;

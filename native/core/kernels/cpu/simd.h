@@ -40,6 +40,10 @@ inline unsigned equal_lanes(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP
 inline Vec load_half(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+inline Vec load_int8(const int8_t* p) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 inline Vec load_bfloat16(const uint16_t* p) {
   const __m512i wide =
       _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -88,6 +92,10 @@ inline unsigned equal_lanes(Vec a, Vec b) {
 inline Vec load_half(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+inline Vec load_int8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
 inline Vec load_bfloat16(const uint16_t* p) {
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
@@ -116,6 +124,10 @@ struct Float16 {
 struct BFloat16 {
   using Type = uint16_t;
   static inline Vec widen(const uint16_t* p) { return load_bfloat16(p); }
+};
+struct Int8 {
+  using Type = int8_t;
+  static inline Vec widen(const int8_t* p) { return load_int8(p); }
 };
 
 /// exp for x <= 0 or so, relative error below 2e-7: 2^n times a polynomial on [-ln2/2, ln2/2], the
