@@ -1,12 +1,12 @@
-// Whisper on ten minutes of real speech: voxpod beside faster-whisper and transformers in one run.
-import { spawnSync } from 'node:child_process';
+// Whisper on real speech of several lengths: voxpod beside other engines in one run on one machine.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { englishClips } from '../dist/test/lib/whisper/clips.js';
 import { wordErrorRate } from '../dist/test/lib/whisper/word_errors.js';
+import { chooseEngines, Models, runEngine } from './engines.mjs';
+import { markdown, textTable } from './report.mjs';
 import { writeSpeech } from './speech.mjs';
 
 const HELP = `node bench/whisper.mjs [options]
@@ -14,99 +14,74 @@ const HELP = `node bench/whisper.mjs [options]
   --models FOLDER    holds whisper-NAME and faster-whisper-NAME; default VOXPOD_TEST_MODELS
   --clips FOLDER     NAME.wav with NAME.txt each; default VOXPOD_TEST_AUDIO
   --audio FILE --text FILE   one clip instead, repeated
-  --seconds N        length of the speech, default 600
+  --lengths A,B      seconds of speech, default 11,60,600
   --threads N        default 2
-  --engines A,B      of the names in the first column; default all
+  --engines A,B      names or patterns as 'voxpod*', '!*beam5'; default all
+  --list             names the engines that it would run, and ends
   --python PATH      interpreter with the peers' packages; default VOXPOD_BENCH_PYTHON, else python3
+  --whisper-cpp PATH folder with another build of pywhispercpp, for q8_0 alone;
+                     default VOXPOD_BENCH_WHISPER_CPP
   --runs N           times each engine runs; the fastest counts; default 1
-  --json FILE        the figures, with the texts`;
+  --interleave       every engine once, then every engine again; else all runs of one, then of the next
+  --limit N          seconds after which a run is given up, default 900
+  --json FILE        the figures of every run, with the texts
+  --markdown FILE    the tables, with CPU and versions`;
 
+const text = (...names) => Object.fromEntries(names.map((name) => [name, { type: 'string' }]));
 const { values: options } = parseArgs({
   options: {
-    ...Object.fromEntries(
-      ['models', 'clips', 'audio', 'text', 'engines', 'python', 'json'].map((name) => [
-        name,
-        { type: 'string' },
-      ]),
-    ),
+    ...text('models', 'clips', 'audio', 'text', 'engines', 'python', 'whisper-cpp'),
+    ...text('json', 'markdown'),
     model: { type: 'string', default: 'base' },
-    seconds: { type: 'string', default: '600' },
+    lengths: { type: 'string', default: '11,60,600' },
     threads: { type: 'string', default: '2' },
     runs: { type: 'string', default: '1' },
+    limit: { type: 'string', default: '900' },
+    interleave: { type: 'boolean', default: false },
+    list: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 });
+const list = (value) =>
+  (value ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean);
+
 if (options.help) {
   console.log(HELP);
   process.exit(0);
 }
-
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const python = options.python ?? (process.env.VOXPOD_BENCH_PYTHON || 'python3');
-const models = options.models ?? process.env.VOXPOD_TEST_MODELS;
-const LANGUAGE = 'en';
-
-// Layout: which of the two folders of a model the engine reads; "any" takes the Hugging Face one first.
-const ENGINES = [
-  { name: 'voxpod', script: 'voxpod.mjs', type: 'auto', layout: 'any' },
-  { name: 'voxpod-float32', script: 'voxpod.mjs', type: 'float32', layout: 'any' },
-  { name: 'voxpod-beam5', script: 'voxpod.mjs', type: 'auto', layout: 'any', beam: 5 },
-  { name: 'voxpod-words', script: 'voxpod.mjs', type: 'auto', layout: 'any', words: true },
-  { name: 'faster-whisper-int8', script: 'faster_whisper_peer.py', type: 'int8', layout: 'ct2' },
-  {
-    name: 'faster-whisper-float32',
-    script: 'faster_whisper_peer.py',
-    type: 'float32',
-    layout: 'ct2',
-  },
-  {
-    name: 'faster-whisper-int8-beam5',
-    script: 'faster_whisper_peer.py',
-    type: 'int8',
-    layout: 'ct2',
-    beam: 5,
-  },
-  {
-    name: 'faster-whisper-int8-words',
-    script: 'faster_whisper_peer.py',
-    type: 'int8',
-    layout: 'ct2',
-    words: true,
-  },
-  { name: 'transformers-float32', script: 'transformers_peer.py', type: 'float32', layout: 'hf' },
-  { name: 'transformers-bfloat16', script: 'transformers_peer.py', type: 'bfloat16', layout: 'hf' },
-];
-
-/** The last line of what an engine printed, parsed; or why there is none. */
-function runEngine(engine, folder, audio) {
-  const program = engine.script.endsWith('.py') ? python : process.execPath;
-  const outcome = spawnSync(
-    program,
-    [
-      here(`peers/${engine.script}`),
-      ...[folder, audio, options.threads, engine.type, LANGUAGE],
-      ...(engine.beam === undefined && !engine.words
-        ? []
-        : [engine.beam ?? 1, engine.words ? 1 : 0]),
-    ],
-    {
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-      // Threads of every library that has its own idea of how many to start.
-      env: { ...process.env, OMP_NUM_THREADS: options.threads, MKL_NUM_THREADS: options.threads },
-    },
-  );
-  if (outcome.error) return { skipped: `${program}: ${outcome.error.message}` };
-  if (outcome.status !== 0) {
-    const words = outcome.stderr.trim().split('\n');
-    const cause = words.findLast((line) => /Error|error:/.test(line)) ?? words.at(-1);
-    return { skipped: cause?.trim() ?? `ended with ${outcome.signal ?? outcome.status}` };
-  }
-  return JSON.parse(outcome.stdout.trim().split('\n').at(-1));
+let engines;
+try {
+  engines = chooseEngines(list(options.engines));
+} catch (error) {
+  console.error(error.message);
+  process.exit(2);
 }
+if (options.list) {
+  console.log(engines.map(({ name }) => name).join('\n'));
+  process.exit(0);
+}
+
+const number = (name, value) => {
+  if (Number(value) > 0) return Number(value);
+  console.error(`--${name} takes numbers above 0, not ${value}`);
+  process.exit(2);
+};
+const settings = {
+  language: 'en',
+  threads: number('threads', options.threads),
+  limit: number('limit', options.limit),
+  python: options.python ?? (process.env.VOXPOD_BENCH_PYTHON || 'python3'),
+  whisperCpp: options['whisper-cpp'] ?? process.env.VOXPOD_BENCH_WHISPER_CPP,
+};
+const runs = number('runs', options.runs);
+const lengths = list(options.lengths).map((value) => number('lengths', value));
 
 /** Folders of the model by layout; what the store fetches, where no folder is given, has one. */
 async function findFolders() {
+  const models = options.models ?? process.env.VOXPOD_TEST_MODELS;
   const folders = {};
   const place = (folder) => {
     if (existsSync(join(folder, 'model.bin'))) folders.ct2 ??= folder;
@@ -124,7 +99,7 @@ async function findFolders() {
     const store = new ModelStore({ log: { info: log, warn: log } });
     place((await store.resolve(options.model)).folder);
   }
-  return { ...folders, any: folders.hf ?? folders.ct2 };
+  return folders;
 }
 
 function clips() {
@@ -137,80 +112,84 @@ function clips() {
   return englishClips(folder);
 }
 
-function cpuDescription() {
+function describeCpu() {
   const flags = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
-  const features = ['avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'];
-  const has = features.filter((name) => new RegExp(`\\b${name}\\b`).test(flags));
-  return `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${has.join(' ')}`;
+  const known = ['avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'];
+  const features = known.filter((name) => new RegExp(`\\b${name}\\b`).test(flags));
+  // A virtual machine's model name may be as good as none; family and model are not.
+  const numbers = ['cpu family', 'model'].map(
+    (name) => new RegExp(`^${name}\\s*: (\\d+)$`, 'm').exec(flags)?.[1],
+  );
+  const name = `${cpus()[0]?.model ?? 'unknown'} (family ${numbers[0]}, model ${numbers[1]})`;
+  return { model: name, cores: cpus().length, features };
 }
 
-const wanted = options.engines?.split(',').map((name) => name.trim());
-const unknown = wanted?.filter((name) => !ENGINES.some((engine) => engine.name === name)) ?? [];
-if (unknown.length > 0) {
-  console.error(
-    `No engine ${unknown.join(', ')}; there are ${ENGINES.map((e) => e.name).join(', ')}`,
-  );
-  process.exit(2);
+/** Every engine's runs on one recording; an engine that fails once is not run again. */
+function measure(models, audio) {
+  const results = new Map(engines.map((engine) => [engine, []]));
+  const turns = Array.from({ length: runs }, () => engines);
+  const order = options.interleave ? turns.flat() : engines.flatMap((e) => turns.map(() => e));
+  for (const engine of order) {
+    const done = results.get(engine);
+    if (done.at(-1)?.skipped) continue;
+    console.error(`${engine.name} ...`);
+    const model = models.find(engine.layout);
+    done.push(model.skipped ? model : runEngine(engine, model.path, audio, settings));
+  }
+  return results;
+}
+
+/** The fastest run of an engine, with the error rate of its text, and the seconds of them all. */
+function row(engine, done, spoken) {
+  const failed = done.find(({ skipped }) => skipped);
+  if (failed) return { engine: engine.name, ...failed };
+  const best = done.reduce((one, other) => (other.seconds < one.seconds ? other : one));
+  return {
+    engine: engine.name,
+    ...best,
+    peakBytes: Math.max(...done.map(({ peakBytes }) => peakBytes)),
+    wordErrorRate: wordErrorRate([[spoken, best.text]]),
+    allSeconds: done.map(({ seconds }) => seconds),
+  };
 }
 
 const temporary = mkdtempSync(join(tmpdir(), 'voxpod-bench-'));
 try {
-  const audio = join(temporary, 'speech.wav');
-  const speech = writeSpeech(clips(), Number(options.seconds), audio);
-  const folders = await findFolders();
-  console.log(
-    `${speech.seconds.toFixed(1)} s of English, model ${options.model}, ${options.threads} threads\n${cpuDescription()}\n`,
-  );
-  const rows = [];
-  for (const engine of ENGINES) {
-    if (wanted && !wanted.includes(engine.name)) continue;
-    console.error(`${engine.name} ...`);
-    const folder = folders[engine.layout];
-    let best = { skipped: `no ${engine.layout} folder of ${options.model} (give --models)` };
-    for (let run = 0; folder && run < Number(options.runs); run++) {
-      const result = runEngine(engine, folder, audio);
-      if (run === 0 || result.seconds < best.seconds) best = result;
-    }
-    const errors = best.skipped ? undefined : wordErrorRate([[speech.text, best.text]]);
-    rows.push({ engine: engine.name, ...best, wordErrorRate: errors });
-  }
-  printTable(rows, speech.seconds);
-  if (options.json) {
-    const { model, threads } = options;
-    const summary = { cpu: cpuDescription(), model, threads, speechSeconds: speech.seconds, rows };
-    writeFileSync(options.json, JSON.stringify(summary, null, 2) + '\n');
+  const models = new Models(await findFolders(), settings.python, temporary);
+  const cpu = describeCpu();
+  console.log(`Model ${options.model}, ${settings.threads} threads, ${cpu.model}`);
+  console.log(`${cpu.cores} cores, ${cpu.features.join(' ')}`);
+  const tables = [];
+  for (const seconds of lengths) {
+    const audio = join(temporary, 'speech.wav');
+    const speech = writeSpeech(clips(), seconds, audio);
+    const results = measure(models, audio);
+    const rows = engines.map((engine) => row(engine, results.get(engine), speech.text));
+    tables.push({ speech, rows });
+    console.log(`\n${textTable(tables.at(-1))}`);
+    save(cpu, tables);
   }
 } finally {
   rmSync(temporary, { recursive: true, force: true });
 }
 
-function printTable(rows, speechSeconds) {
-  const own = rows.find(({ engine, skipped }) => engine === 'voxpod' && !skipped);
-  const lines = [
-    ['engine', 'version', 'load s', 'seconds', 'x real time', 'WER', 'peak MB', 'time / voxpod'],
-  ];
-  const skipped = [];
-  for (const row of rows) {
-    if (row.skipped) {
-      skipped.push(`${row.engine}: skipped: ${row.skipped}`);
-      continue;
-    }
-    lines.push([
-      row.engine,
-      row.version,
-      row.loadSeconds.toFixed(1),
-      row.seconds.toFixed(1),
-      (speechSeconds / row.seconds).toFixed(1),
-      row.wordErrorRate.toFixed(4),
-      (row.peakBytes / 1e6).toFixed(0),
-      own ? (row.seconds / own.seconds).toFixed(2) : '-',
-    ]);
+/** After every length, so that what was measured outlives a run that is broken off. */
+function save(cpu, tables) {
+  const rows = tables.flatMap((table) => table.rows);
+  // What engines say of themselves, once for all that say the same.
+  const notes = new Map();
+  for (const { engine, notes: said } of rows) {
+    if (said) notes.set(said, (notes.get(said) ?? new Set()).add(engine));
   }
-  const widths = lines[0].map((_, i) => Math.max(...lines.map((line) => line[i].length)));
-  for (const line of lines) {
-    console.log(
-      line.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  '),
-    );
-  }
-  if (skipped.length > 0) console.log(`\n${skipped.join('\n')}`);
+  const summary = {
+    date: new Date().toISOString().slice(0, 10),
+    command: `node bench/whisper.mjs ${process.argv.slice(2).join(' ')}`.trim(),
+    ...{ cpu, model: options.model, threads: settings.threads, runs },
+    order: options.interleave ? 'interleaved' : 'one engine after another',
+    packages: Object.assign({ node: process.version.slice(1) }, ...rows.map((r) => r.packages)),
+    notes: [...notes].map(([said, names]) => `${[...names].join(', ')}: ${said}`),
+    tables,
+  };
+  if (options.json) writeFileSync(options.json, JSON.stringify(summary, null, 2) + '\n');
+  if (options.markdown) writeFileSync(options.markdown, markdown(summary));
 }

@@ -1,29 +1,32 @@
-"""faster-whisper, one window after another: MODEL AUDIO THREADS COMPUTE_TYPE LANGUAGE [BEAMS [WORDS]]"""
-import sys
-
+"""faster-whisper, one window after another, or its batched pipeline where a batch size is given."""
 import faster_whisper
 
-from measure import report
+from measure import audio, beams, model_path, report, settings
 
-folder, audio, threads, compute_type, language = sys.argv[1:6]
-beams, words = sys.argv[6:8] or ('1', '0')
+batch = settings.get('batch')
 
 
 def load():
-    return faster_whisper.WhisperModel(
-        folder, device='cpu', compute_type=compute_type, cpu_threads=int(threads)
+    model = faster_whisper.WhisperModel(
+        model_path,
+        device='cpu',
+        compute_type=settings['type'],
+        cpu_threads=settings['threads'],
     )
+    return faster_whisper.BatchedInferencePipeline(model) if batch else model
 
 
 def transcribe(model):
     segments, _ = model.transcribe(
         audio,
-        beam_size=int(beams),
-        word_timestamps=words == '1',
-        language=language,
+        beam_size=beams,
+        word_timestamps=settings.get('words', False),
+        language=settings['language'],
         task='transcribe',
+        # The pipeline's own voice activity detection cuts the recording, as it does by default.
+        **({'batch_size': batch} if batch else {}),
     )
     return ''.join(segment.text for segment in segments)
 
 
-report(f'faster-whisper {faster_whisper.__version__}', load, transcribe)
+report(['faster-whisper', 'ctranslate2', 'onnxruntime'], load, transcribe)

@@ -1,22 +1,20 @@
-"""transformers, long form with temperature fallback: MODEL AUDIO THREADS DTYPE LANGUAGE"""
-import sys
+"""transformers, long form with temperature fallback."""
 import wave
 
 import numpy
 import torch
 import transformers
 
-from measure import report
+from measure import audio, beams, model_path, report, settings
 
-folder, audio, threads, dtype, language = sys.argv[1:]
-torch.set_num_threads(int(threads))
+torch.set_num_threads(settings['threads'])
 transformers.logging.set_verbosity_error()
 
 
 def load():
-    processor = transformers.WhisperProcessor.from_pretrained(folder)
+    processor = transformers.WhisperProcessor.from_pretrained(model_path)
     model = transformers.WhisperForConditionalGeneration.from_pretrained(
-        folder, dtype=getattr(torch, dtype)
+        model_path, dtype=getattr(torch, settings['type'])
     )
     return processor, model.eval()
 
@@ -35,12 +33,13 @@ def transcribe(loaded):
         padding='longest', return_attention_mask=True,
     )
     # Without a task token a multilingual model babbles; an English-only one refuses both.
-    spoken = {'language': language, 'task': 'transcribe'}
+    spoken = {'language': settings['language'], 'task': 'transcribe'}
     with torch.inference_mode():
         tokens = model.generate(
             inputs.input_features.to(model.dtype),
             attention_mask=inputs.attention_mask,
             return_timestamps=True,
+            num_beams=beams,
             temperature=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
             compression_ratio_threshold=1.35,
             logprob_threshold=-1.0,
@@ -50,4 +49,4 @@ def transcribe(loaded):
     return processor.batch_decode(tokens, skip_special_tokens=True)[0]
 
 
-report(f'transformers {transformers.__version__}', load, transcribe)
+report(['transformers', 'torch'], load, transcribe)

@@ -199,10 +199,11 @@ function outputSegment(segment: Segment): OutputSegment {
  * @throws JobError MODEL_UNKNOWN
  */
 function modelSource(name: string, models: ReadonlyMap<string, string> = new Map()): string {
-  const entry = catalogueEntry(name);
+  const found = catalogueEntry(name);
+  const entry = found?.family === 'whisper' ? found : undefined;
   const source = models.get(name) ?? (entry && (models.get(entry.name) ?? entry.name));
   if (source !== undefined) return source;
-  const known = new Set([...models.keys(), ...modelNames()]);
+  const known = new Set([...models.keys(), ...modelNames('whisper')]);
   throw new JobError(
     'MODEL_UNKNOWN',
     `There is no model ${JSON.stringify(name)}. A job may name: ${[...known].join(', ')}`,
