@@ -10,7 +10,8 @@ import { Voicing } from './voicing.js';
 /**
  * Speech is what stands above the steady noise of the last seconds and the next ones, in many bands
  * of frequency at once, with a voice's periodicity near by. It needs no weights and knows no words:
- * music with a beat passes for speech. It looks 2.4 s ahead.
+ * music with a beat, beeps and bursts of noise pass for speech, since speech that is missed costs
+ * more. It looks 2.4 s ahead.
  */
 export class EnergyDetector implements SpeechDetector {
   readonly name = 'energy';

@@ -7,6 +7,8 @@ const fresh = vadWindow / decimation;
 /** Periods in samples of 4 kHz: 400 Hz down to 70 Hz. */
 const shortest = 10;
 const longest = 57;
+/** They are 48: what is correlated at once must divide that. */
+const lagsAtOnce = 4;
 
 /** Takes windows one by one and tells of any of the newest. */
 export class Voicing {
@@ -16,6 +18,7 @@ export class Voicing {
   #added = 0;
   /** A window, and before it as many samples as the longest period has. */
   readonly #sound = new Float64Array(longest + fresh);
+  readonly #products = new Float64Array(lagsAtOnce);
   /** The sum of the last four samples, and the last output of the low-pass. */
   #sum = 0;
   #last = 0;
@@ -46,16 +49,18 @@ export class Voicing {
     const before = (at + this.#ring.length - fresh) % this.#ring.length;
     sound.set(this.#ring.subarray(before + fresh - longest, before + fresh));
     sound.set(this.#ring.subarray(at, at + fresh), longest);
-    const power = correlation(sound, 0);
+    let power = 0;
+    for (let i = longest; i < longest + fresh; i++) power += (sound[i] as number) ** 2;
     let powerBefore = 0;
     for (let i = longest - shortest + 1; i < longest - shortest + 1 + fresh; i++) {
       powerBefore += (sound[i] as number) ** 2;
     }
     let best = 0;
     for (let lag = shortest; lag <= longest; lag++) {
+      if ((lag - shortest) % lagsAtOnce === 0) correlate(sound, lag, this.#products);
       const first = longest - lag;
       powerBefore += (sound[first] as number) ** 2 - (sound[first + fresh] as number) ** 2;
-      const product = correlation(sound, lag);
+      const product = this.#products[(lag - shortest) % lagsAtOnce] as number;
       const most = power * powerBefore;
       // More than Cauchy and Schwarz allow is rounding, where loud sound has just ended.
       if (product <= 0 || product ** 2 > 1.001 * most) continue;
@@ -65,18 +70,24 @@ export class Voicing {
   }
 }
 
-/** Of the window with what is `lag` samples before it, not normalised. */
-function correlation(sound: Float64Array, lag: number): number {
-  // Four sums: one alone would wait for each addition to end.
+/**
+ * Of the window with what is `lag` to `lag + 3` samples before it, not normalised. Four sums at once
+ * share their reads, and none waits for another's addition to end.
+ */
+function correlate(sound: Float64Array, lag: number, out: Float64Array): void {
   let a = 0;
   let b = 0;
   let c = 0;
   let d = 0;
-  for (let i = longest; i < longest + fresh; i += 4) {
-    a += (sound[i] as number) * (sound[i - lag] as number);
-    b += (sound[i + 1] as number) * (sound[i + 1 - lag] as number);
-    c += (sound[i + 2] as number) * (sound[i + 2 - lag] as number);
-    d += (sound[i + 3] as number) * (sound[i + 3 - lag] as number);
+  for (let i = longest; i < longest + fresh; i++) {
+    const x = sound[i] as number;
+    a += x * (sound[i - lag] as number);
+    b += x * (sound[i - lag - 1] as number);
+    c += x * (sound[i - lag - 2] as number);
+    d += x * (sound[i - lag - 3] as number);
   }
-  return a + b + c + d;
+  out[0] = a;
+  out[1] = b;
+  out[2] = c;
+  out[3] = d;
 }
