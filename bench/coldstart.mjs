@@ -1,7 +1,7 @@
 // A worker from its process's start to its first result, phase by phase: with the model in a tier, in
 // a bucket and on a hub. Hub and bucket are servers on this machine, so what is shown is what voxpod
 // itself takes; the way of the bytes comes on top.
-import { spawn } from 'node:child_process';
+import { fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createHash } from 'node:crypto';
@@ -13,6 +13,7 @@ import {
   realpathSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,14 +24,18 @@ import { LocalPlatform } from '../dist/src/server/platform.js';
 
 const HELP = `node bench/coldstart.mjs MODEL_FOLDER AUDIO_FILE [options]
   --runs N      starts of each kind, default 3; the median is shown
-  --warm        leave the page cache alone; else the model's files are dropped from it
-A bucket is measured where AWS_* and VOXPOD_S3_BUCKET name one: put it near.`;
+  --only A,B    of hub, bucket, tier, folder
+  --warm        leave the page cache alone; else the files that a worker finds are dropped from it
+  --json FILE   every start's figures
+The bucket is a server in memory on this machine, unless AWS_* and VOXPOD_S3_BUCKET name another.`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     runs: { type: 'string', default: '3' },
+    only: { type: 'string', default: 'hub,bucket,tier,folder' },
     warm: { type: 'boolean', default: false },
+    json: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -76,8 +81,40 @@ async function startHub() {
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
-/** One life of a worker: seconds to its first result, and the phases that it logs. */
-async function life(model, env) {
+/** What names the bucket to voxpod: the caller's own, else one in memory. */
+async function startBucket() {
+  if (process.env.VOXPOD_S3_BUCKET) {
+    const own = Object.entries(process.env).filter(([name]) => /^(AWS_|VOXPOD_S3_)/.test(name));
+    return { env: Object.fromEntries(own), close: () => undefined };
+  }
+  const server = fork(fileURLToPath(new URL('peers/bucket.mjs', import.meta.url)));
+  const [{ url }] = await once(server, 'message');
+  const env = {
+    ...{ AWS_ENDPOINT_URL: url, AWS_REGION: 'us-east-1', VOXPOD_S3_BUCKET: 'models' },
+    ...{ AWS_ACCESS_KEY_ID: 'AKIANOBODYATALL', AWS_SECRET_ACCESS_KEY: 'a-secret-of-nobody' },
+  };
+  return { env, close: () => server.disconnect() };
+}
+
+/** Fills the bucket as its user would. */
+function push(env) {
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'models', 'push', MODEL], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, HOME: work, ...onlyTier(tier), ...env },
+  });
+  if (status !== 0) throw new Error(stderr);
+}
+
+function onlyTier(path) {
+  const others = { VOXPOD_VOLUME_CACHE: '', VOXPOD_EMERGENCY_CACHE: '' };
+  return { ...others, VOXPOD_BUILD_CACHE: path };
+}
+
+/**
+ * One life of a worker: seconds to its first result, and the phases that it logs. What none of them
+ * covers is "rest": checks of the machine, the taking of the job, its transcription and delivery.
+ */
+async function life({ name, model, env }) {
   const platform = await LocalPlatform.start();
   const scratch = mkdtempSync(join(work, 'life-'));
   const input = { audio_base64: readFileSync(audioFile).toString('base64'), beam_size: 1 };
@@ -91,9 +128,7 @@ async function life(model, env) {
       LIBTORCH: findLibtorch().libtorch?.directory,
       ...platform.environment('cold'),
       VOXPOD_SCRATCH: scratch,
-      VOXPOD_VOLUME_CACHE: '',
-      VOXPOD_EMERGENCY_CACHE: '',
-      VOXPOD_BUILD_CACHE: join(scratch, 'models'),
+      ...onlyTier(join(scratch, 'models')),
       ...env,
     },
   });
@@ -108,60 +143,80 @@ async function life(model, env) {
   worker.kill('SIGTERM');
   await exited;
   await platform.close();
-  const report = JSON.parse(readFileSync(join(scratch, 'analytics.json'), 'utf8'));
-  return { seconds, phases: report.coldStart };
+  const { coldStart, fetched } = JSON.parse(readFileSync(join(scratch, 'analytics.json'), 'utf8'));
+  rmSync(scratch, { recursive: true });
+  const sources = Object.keys(fetched);
+  if (sources.join() !== (SOURCES[name] ?? '')) {
+    throw new Error(`${name}: the model came from ${sources.join(', ') || 'the disk'}`);
+  }
+  const phases = Object.fromEntries(coldStart.map(({ phase, seconds: took }) => [phase, took]));
+  phases.rest = seconds - coldStart.reduce((sum, { seconds: took }) => sum + took, 0);
+  return { seconds, phases };
 }
 
-function forget() {
+/** Drops what a worker finds on the disk from the page cache, so that it is read from the disk. */
+function forget(folder) {
   if (values.warm) return;
-  for (const name of readdirSync(modelFolder)) {
-    const path = realpathSync(join(modelFolder, name));
-    spawn('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none'], { stdio: 'ignore' });
+  spawnSync('sync');
+  for (const name of readdirSync(folder, { recursive: true })) {
+    const path = realpathSync(join(folder, name));
+    if (!statSync(path).isFile()) continue;
+    spawnSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
   }
 }
 
 function median(numbers) {
-  return numbers.sort((a, b) => a - b)[numbers.length >> 1];
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 }
 
-const hub = await startHub();
-const tier = join(work, 'tier');
-const dead = { HF_ENDPOINT: 'http://127.0.0.1:9', AWS_ACCESS_KEY_ID: '' };
-const kinds = [
-  { name: 'hub', model: 'org/model', env: { HF_ENDPOINT: hub.url } },
-  { name: 'tier', model: 'org/model', env: { ...dead, VOXPOD_BUILD_CACHE: tier } },
-  { name: 'folder', model: modelFolder, env: dead },
-];
-if (process.env.VOXPOD_S3_BUCKET) {
-  const bucket = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => /^(AWS_|VOXPOD_S3_)/.test(name)),
+/** Of the CPU's features those that decide how fast the model is. */
+function machine() {
+  const flags =
+    /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1].split(' ') ?? [];
+  const known = ['avx2', 'avx512f', 'avx512_bf16', 'amx_bf16'].filter((flag) =>
+    flags.includes(flag),
   );
-  kinds.splice(1, 0, {
-    name: 's3',
-    model: 'org/model',
-    env: { ...bucket, HF_ENDPOINT: dead.HF_ENDPOINT },
-  });
+  return `${cpus()[0]?.model}, ${cpus().length} cores (${known.join(' ')}), Node ${process.version}`;
 }
-// Fills the tier; the bucket is filled with "voxpod models push" or by an earlier worker.
-await life('org/model', { HF_ENDPOINT: hub.url, VOXPOD_BUILD_CACHE: tier });
 
-console.log(`${cpus()[0]?.model}, ${cpus().length} cores, load before ${loadavg()[0].toFixed(2)}`);
-const phases = ['processes', 'libtorch', 'addon', 'model files', 'weights'];
-console.log(`| from | ${phases.join(' | ')} | first result s |`);
+const MODEL = 'org/model';
+/** Where each kind must have fetched the model from. */
+const SOURCES = { hub: 'hub', bucket: 's3', fill: 'hub' };
+const tier = join(work, 'tier');
+const hub = await startHub();
+const bucket = await startBucket();
+const dead = { HF_ENDPOINT: 'http://127.0.0.1:9' };
+const kinds = [
+  { name: 'hub', model: MODEL, env: { HF_ENDPOINT: hub.url } },
+  { name: 'bucket', model: MODEL, env: { ...dead, ...bucket.env } },
+  { name: 'tier', model: MODEL, env: { ...dead, VOXPOD_BUILD_CACHE: tier }, reads: tier },
+  { name: 'folder', model: modelFolder, env: dead, reads: modelFolder },
+].filter(({ name }) => values.only.split(',').includes(name));
+
+await life({ name: 'fill', model: MODEL, env: { HF_ENDPOINT: hub.url, VOXPOD_BUILD_CACHE: tier } });
+push(bucket.env);
+
+console.log(
+  `${machine()}; load before ${loadavg()[0].toFixed(2)}; median of ${values.runs}; seconds`,
+);
+const phases = ['processes', 'libtorch', 'addon', 'model files', 'weights', 'rest'];
+console.log(`| from | ${phases.join(' | ')} | first result |`);
 console.log(`| --- | ${phases.map(() => '---').join(' | ')} | --- |`);
-for (const { name, model, env } of kinds) {
+const figures = [];
+for (const kind of kinds) {
   const lives = [];
   for (let run = 0; run < Number(values.runs); run += 1) {
-    forget();
-    lives.push(await life(model, env));
+    if (kind.reads !== undefined) forget(kind.reads);
+    lives.push(await life(kind));
   }
-  const cells = phases.map((phase) =>
-    median(
-      lives.map((one) => one.phases.find((entry) => entry.phase === phase)?.seconds ?? 0),
-    ).toFixed(2),
-  );
-  console.log(
-    `| ${name} | ${cells.join(' | ')} | ${median(lives.map(({ seconds }) => seconds)).toFixed(2)} |`,
-  );
+  figures.push({ from: kind.name, lives });
+  const columns = phases.map((phase) => lives.map((one) => one.phases[phase] ?? 0));
+  columns.push(lives.map(({ seconds }) => seconds));
+  const cells = columns.map((numbers) => median(numbers).toFixed(2));
+  console.log(`| ${kind.name} | ${cells.join(' | ')} |`);
+}
+if (values.json !== undefined) {
+  writeFileSync(values.json, `${JSON.stringify({ machine: machine(), figures }, null, 2)}\n`);
 }
 hub.close();
+bucket.close();

@@ -21,6 +21,17 @@ export type {
   Word,
 } from './whisper/types.js';
 export type { BuildInfo, WhisperGeometry } from './native.js';
+export { SileroDetector } from './vad/silero.js';
+export { EnergyDetector } from './vad/energy.js';
+export { detectSpeech, SpeechSpans } from './vad/speech_spans.js';
+export { chunkSpeech, SpeechChunks } from './vad/chunks.js';
+export type {
+  ChunkOptions,
+  DetectorStream,
+  SpeechDetector,
+  SpeechSpan,
+  VadOptions,
+} from './vad/types.js';
 export { decodeAudio, type DecodeAudioOptions } from './audio/decode.js';
 export {
   ArgumentError,

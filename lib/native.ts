@@ -25,6 +25,17 @@ export interface Cancellation {
   cancel(): void;
 }
 
+/**
+ * Band-limited resampling (windowed sinc, Hann) of mono PCM that comes in blocks, one call at a
+ * time; the result does not depend on the cuts.
+ */
+export interface Resampler {
+  /** The samples that are decided. The array must not change before the promise settles. */
+  push(pcm: Float32Array): Promise<Float32Array>;
+  /** The rest. Nothing may be pushed after it. */
+  finish(): Promise<Float32Array>;
+}
+
 export interface BuildInfo {
   /** torch's version, for example "2.11.0". */
   torch: string;
@@ -66,11 +77,23 @@ export interface WhisperLoadOptions {
   maxQueue: number;
 }
 
-/** Log-mel features of a whole recording: [mels, frames], normalised by the recording's maximum. */
-export interface LogMel {
-  readonly mels: number;
-  /** Frames of content, 100 a second; the 30 s of padding behind them are not counted. */
-  readonly frames: number;
+/**
+ * Log-mel features of a recording that comes in blocks. They are kept until they are dropped, and
+ * normalised where they are read: by the maximum of all up to `lookahead` frames behind the start.
+ */
+export interface FeatureStream {
+  /** Frames that must have come behind a window's start before it is encoded: 10 minutes. */
+  readonly lookahead: number;
+  /**
+   * Takes the next 16 kHz mono samples and gives the frames (10 ms) that are complete. NaN or
+   * infinite samples are refused. The array is read in place, not copied: it must not change or be
+   * transferred before the promise settles.
+   */
+  push(pcm: Float32Array, cancellation?: Cancellation): Promise<number>;
+  /** The end of the recording; gives its frames, samples / 160. Nothing may be pushed after it. */
+  finish(cancellation?: Cancellation): Promise<number>;
+  /** Frees what lies before `frame`, in blocks, now and as it comes. */
+  dropBefore(frame: number): void;
   dispose(): void;
 }
 
@@ -150,14 +173,15 @@ export interface WhisperModel {
   readonly geometry: WhisperGeometry;
   /** Where the weights are and in which type: device "cpu", dtype "bfloat16". */
   readonly placement: { device: string; dtype: string; weightBytes: number };
+  /** Features of a recording yet to come, computed on the model's thread. */
+  features(): FeatureStream;
   /**
-   * 16 kHz mono PCM to features. NaN or infinite samples are refused. The array is read in place,
-   * not copied: it must not change or be transferred before the promise settles.
+   * Encodes `frames` frames (at most 3000) from `start`, zero-padded to a window. The features must
+   * have come to `lookahead` frames behind `start`, or be finished; what is asked for behind the
+   * end is then silence.
    */
-  logMel(pcm: Float32Array, cancellation?: Cancellation): Promise<LogMel>;
-  /** Encodes `frames` frames (at most 3000) from `start`, zero-padded to a window. */
   encode(
-    features: LogMel,
+    features: FeatureStream,
     start: number,
     frames: number,
     cancellation?: Cancellation,
@@ -184,11 +208,30 @@ export interface WhisperModel {
   dispose(): Promise<void>;
 }
 
+/** One recording's way through a speech detector. Pushes are done in the order in which they come. */
+export interface VadStream {
+  /**
+   * 16 kHz mono PCM to the probability of speech in each window of 512 samples that it completes;
+   * however the recording is cut into pushes, these are the same bits. The array is read in place:
+   * it must not change or be transferred before the promise settles. A push that fails or is
+   * cancelled leaves the stream as it was. NaN or infinite samples are refused.
+   */
+  push(pcm: Float32Array, cancellation?: Cancellation): Promise<Float32Array>;
+  /** The last window, padded with zeros, or nothing where no sample is left. It ends the stream. */
+  finish(cancellation?: Cancellation): Promise<Float32Array>;
+}
+
+export interface VadModel {
+  stream(): VadStream;
+  /** Cancels what runs and waits, then frees the model. Later calls reject with DISPOSED. */
+  dispose(): Promise<void>;
+}
+
 export interface NativeModule {
   info(): BuildInfo;
   Cancellation: new () => Cancellation;
-  /** Band-limited resampling (windowed sinc, Hann) of mono PCM; rates in hertz. */
-  resample(pcm: Float32Array, from: number, to: number): Promise<Float32Array>;
+  /** Rates in hertz. */
+  Resampler: new (from: number, to: number) => Resampler;
   /** Loads Whisper from a Hugging Face or CTranslate2 folder; `progress` gets 0 to 1. */
   loadWhisper(
     folder: string,
@@ -196,6 +239,8 @@ export interface NativeModule {
     progress?: (fraction: number) => void,
     cancellation?: Cancellation,
   ): Promise<WhisperModel>;
+  /** Loads Silero's detector from a safetensors file, or from the folder with that file alone. */
+  loadVad(path: string): Promise<VadModel>;
 }
 
 /** The loader addon: opens libtorch before the main addon is loaded. */

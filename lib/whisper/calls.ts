@@ -25,8 +25,8 @@ export class Call {
   readonly #onAbort = (): void => {
     this.stop(this.#signal?.reason);
   };
-  /** Whether the addon is at work for this call. */
-  #busy = false;
+  /** What the addon is at work on for this call. */
+  #running = 0;
 
   constructor(cancellation: Cancellation, signal: AbortSignal | undefined) {
     this.#cancellation = cancellation;
@@ -46,7 +46,7 @@ export class Call {
     this.#controller.abort(reason);
     this.#cancellation.cancel();
     // A paused iterator may never be resumed: its memory is not held for that.
-    if (!this.#busy) this.#release();
+    if (this.#running === 0) this.#release();
   }
 
   /** Throws the reason where the call was stopped. */
@@ -57,7 +57,7 @@ export class Call {
   /** Work of the addon, with its errors in voxpod's classes. */
   async run<Result>(work: (cancellation: Cancellation) => Promise<Result>): Promise<Result> {
     this.check();
-    this.#busy = true;
+    this.#running += 1;
     try {
       const result = await work(this.#cancellation);
       // It was stopped too late for the addon to notice.
@@ -68,7 +68,7 @@ export class Call {
       this.check();
       throw fromNative(error);
     } finally {
-      this.#busy = false;
+      this.#running -= 1;
     }
   }
 

@@ -14,7 +14,7 @@ export interface TimedSegment {
 }
 
 export interface Surroundings {
-  /** Frames of the recording. */
+  /** Frames of the recording, or more than `threshold` behind the window where it goes on. */
   frames: number;
   /** Seconds up to which text was kept before this window. */
   lastSpeech: number;

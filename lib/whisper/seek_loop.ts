@@ -34,8 +34,8 @@ export interface WordSearch extends Punctuations {
 }
 
 export interface SeekLoop {
-  /** Frames of the recording. */
-  frames: number;
+  /** Reads on up to a frame: that frame, or the recording's end where it comes before. */
+  reach(frame: number): Promise<number>;
   /** Starts and ends of the parts to transcribe, in frames. */
   clips: readonly (readonly [number, number])[];
   timestampBegin: number;
@@ -49,7 +49,7 @@ export interface SeekLoop {
   words?: WordSearch;
   /** Text of tokens, timestamps left out. */
   text(tokens: readonly number[]): string;
-  /** Told the frame up to which the recording is done. */
+  /** Told the frame up to which the recording is done; it may lie behind the end. */
   onPosition(frame: number): void;
 }
 
@@ -60,32 +60,29 @@ type TimedPiece = Piece & { words?: Word[] };
 
 /** Yields the segments of the recording as its windows are decoded. */
 export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, undefined> {
-  const { frames, history, thresholds, timestampBegin, framesPerTimestamp } = loop;
+  const { history, thresholds, timestampBegin, framesPerTimestamp } = loop;
   let id = 0;
   let lastSpeech = 0;
-  let position = 0;
-  const report = (frame: number): void => {
-    position = Math.min(frames, frame);
-    loop.onPosition(position);
-  };
   for (const [clipStart, clipEnd] of loop.clips) {
     let seek = clipStart;
-    while (seek < clipEnd) {
+    for (;;) {
+      const end = await loop.reach(Math.min(clipEnd, seek + windowFrames));
+      if (seek >= end) break;
       const layout: WindowLayout = {
-        ...{ seek, size: Math.min(windowFrames, clipEnd - seek) },
+        ...{ seek, size: end - seek },
         ...{ timestampBegin, framesPerTimestamp },
       };
       const attempt = await loop.decode(seek, layout.size, history.previous());
       if (isSilence(attempt, thresholds)) {
         seek += layout.size;
-        report(seek);
+        loop.onPosition(seek);
         continue;
       }
 
       const window = await findSegments(loop, attempt, layout, lastSpeech);
       // A window that would not move on would be decoded for ever.
       seek = window.next > seek ? window.next : seek + layout.size;
-      report(seek);
+      loop.onPosition(seek);
       if (window.pieces === 'none') continue;
       lastSpeech = window.lastSpeech;
       const segments = window.pieces.map((piece) =>
@@ -96,8 +93,6 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
       yield* segments;
     }
   }
-  // What lies behind the last clip is done with.
-  if (position < frames) report(frames);
 }
 
 interface FoundSegments {
@@ -128,7 +123,8 @@ async function findSegments(
     found.next = isOver ? layout.seek + layout.size : roundHalfEven(end * framesPerSecond);
   }
   if (threshold === null) return found;
-  const verdict = judge(timed, layout, { frames: loop.frames, lastSpeech, threshold });
+  const frames = await loop.reach(layout.seek + windowFrames + threshold * framesPerSecond + 1);
+  const verdict = judge(timed, layout, { frames, lastSpeech, threshold });
   found.next = verdict.next ?? found.next;
   if (verdict.keep === 'none') return { ...found, pieces: 'none' };
   const kept = timed.slice(0, verdict.keep);

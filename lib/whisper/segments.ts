@@ -46,14 +46,15 @@ export interface Split {
 
 /**
  * Parts of a recording, in frames, from the seconds at which they start and end in turn; the last
- * one's end may be left out.
+ * one's end may be left out, and is then that of the recording, wherever it is.
  */
-export function clipFrames(seconds: readonly number[], frames: number): [number, number][] {
-  const points = seconds.map((time) => Math.min(frames, roundHalfEven(time * framesPerSecond)));
+export function clipFrames(seconds: readonly number[]): [number, number][] {
+  const points = seconds.map((time) => roundHalfEven(time * framesPerSecond));
   if (points.length === 0) points.push(0);
-  if (points.length % 2 === 1) points.push(frames);
   const clips: [number, number][] = [];
-  for (let i = 0; i < points.length; i += 2) clips.push([points[i] ?? 0, points[i + 1] ?? frames]);
+  for (let i = 0; i < points.length; i += 2) {
+    clips.push([points[i] ?? 0, points[i + 1] ?? Infinity]);
+  }
   return clips;
 }
 

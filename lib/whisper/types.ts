@@ -96,8 +96,13 @@ export interface TranscribeOptions {
 export interface TranscribeProgress {
   /** Seconds of audio behind us. */
   position: number;
-  /** Seconds of audio in all. */
-  duration: number;
+  /**
+   * Seconds of audio in all. Formats other than WAV only say it of themselves, which is an estimate
+   * until the end; absent where nothing is said.
+   */
+  duration?: number;
+  /** Seconds of work left, by the pace so far; absent where the duration is. */
+  estimatedSecondsLeft?: number;
 }
 
 export interface Word {

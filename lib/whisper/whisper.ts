@@ -12,7 +12,7 @@ import {
   type ResolvedTranscribeOptions,
 } from './defaults.js';
 import { languageCode, languages } from './languages.js';
-import { Recording, detectLanguage, type LoadedWhisper } from './recording.js';
+import { Recording, WindowSource, detectLanguage, type LoadedWhisper } from './recording.js';
 import { transcribeSegments } from './transcription.js';
 import type {
   AudioSource,
@@ -133,9 +133,13 @@ export class Whisper {
     );
     try {
       const { model, multilingual } = this.#loaded;
-      const recording = await Recording.open(model, call, audio, true);
-      if (!multilingual) return { language: 'en', probability: 1, probabilities: { en: 1 } };
-      return await detectLanguage(this.#loaded, call, recording);
+      const recording = await Recording.open(model, call, audio);
+      if (multilingual) {
+        return await detectLanguage(this.#loaded, call, new WindowSource(call, recording));
+      }
+      // What is no audio has no language.
+      await recording.ensure(1);
+      return { language: 'en', probability: 1, probabilities: { en: 1 } };
     } finally {
       this.#calls.end(call);
     }

@@ -7,7 +7,7 @@ import { compressionRatio } from './compression.js';
 import type { ResolvedTranscribeOptions } from './defaults.js';
 import { decodeWithFallback, type Attempt } from './fallback.js';
 import { buildPrompt } from './prompt.js';
-import type { LoadedWhisper, Recording } from './recording.js';
+import type { LoadedWhisper, WindowSource } from './recording.js';
 import { windowSeed } from './seed.js';
 
 const windowSeconds = 30;
@@ -103,7 +103,7 @@ export function promptTokens(tokenizer: WhisperTokenizer, text: string | undefin
 export function windowDecoder(
   loaded: LoadedWhisper,
   call: Call,
-  recording: Recording,
+  windows: WindowSource,
   head: readonly number[],
   options: ResolvedTranscribeOptions,
 ) {
@@ -120,7 +120,7 @@ export function windowDecoder(
   let isFirst = true;
 
   return async (seek: number, size: number, previous: readonly number[]): Promise<Attempt> => {
-    const window = await recording.window(seek, size);
+    const window = await windows.window(seek, size);
     // The prefix takes the place of the hotwords, as in faster-whisper.
     const own = isFirst && prefix.length > 0 ? { prefix } : { hotwords };
     isFirst = false;

@@ -6,11 +6,11 @@
 
 #include <thread>
 
-#include "arguments.h"
 #include "cancellation.h"
 #include "environment.h"
 #include "kernels/cpu/dispatch.h"
-#include "signal/resample.h"
+#include "resampler.h"
+#include "vad_model.h"
 #include "whisper_model.h"
 
 namespace voxpod::binding {
@@ -44,36 +44,6 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   return out;
 }
 
-/// resample(pcm, from, to)
-Napi::Value resample_call(const Napi::CallbackInfo& call) {
-  const std::span<const float> pcm = samples(call[0], "pcm");
-  const int64_t from = integer(call[1], "from");
-  const int64_t to = integer(call[2], "to");
-  Environment& environment = Environment::of(call.Env());
-  const auto calls = environment.calls;
-  using Pcm = std::vector<float>;
-  return calls->start<Pcm>(
-      call.Env(),
-      [&](Done<Pcm> done) {
-        calls->spawn([=, closing = environment.closing, done = std::move(done)] {
-          try {
-            done(resample(pcm, from, to, *closing));
-          } catch (...) {
-            done(current_error());
-          }
-        });
-      },
-      [](Napi::Env env, Pcm& result) -> Napi::Value {
-        // The array takes the vector over: copying minutes of audio would hold Node's loop up.
-        auto* owned = new Pcm(std::move(result));
-        const auto buffer = Napi::ArrayBuffer::New(
-            env, owned->data(), owned->size() * sizeof(float),
-            [](Napi::Env, void*, Pcm* last) { delete last; }, owned);
-        return Napi::Float32Array::New(env, owned->size(), buffer, 0);
-      },
-      {call[0]});
-}
-
 /// The environment ends (process exit, or a worker thread's): computing threads stop before the
 /// addon's memory goes.
 void close(Environment* environment) {
@@ -81,6 +51,9 @@ void close(Environment* environment) {
   environment->calls->close();
   for (const auto& weak : environment->models) {
     if (const auto model = weak.lock()) model->stop();
+  }
+  for (const auto& weak : environment->detectors) {
+    if (const auto detector = weak.lock()) detector->stop();
   }
 }
 
@@ -91,14 +64,17 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 
   const Napi::Function cancellation = JsCancellation::define(env);
   environment->cancellation = Napi::Persistent(cancellation);
-  environment->log_mel = Napi::Persistent(JsLogMel::define(env));
+  environment->feature_stream = Napi::Persistent(JsFeatureStream::define(env));
   environment->window = Napi::Persistent(JsWindow::define(env));
   environment->whisper_model = Napi::Persistent(JsWhisperModel::define(env));
+  environment->vad_model = Napi::Persistent(JsVadModel::define(env));
+  environment->vad_stream = Napi::Persistent(JsVadStream::define(env));
 
   exports.Set("info", Napi::Function::New(env, info, "info"));
   exports.Set("Cancellation", cancellation);
-  exports.Set("resample", Napi::Function::New(env, resample_call, "resample"));
+  exports.Set("Resampler", JsResampler::define(env));
   exports.Set("loadWhisper", Napi::Function::New(env, JsWhisperModel::load, "loadWhisper"));
+  exports.Set("loadVad", Napi::Function::New(env, JsVadModel::load, "loadVad"));
   return exports;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "vad/model.h"
 #include "whisper/model.h"
 
 namespace voxpod::binding {
@@ -20,10 +21,13 @@ struct Environment {
   /// Cancels loading when the environment ends.
   CancellationPtr closing = std::make_shared<Cancellation>();
   std::vector<std::weak_ptr<whisper::Model>> models;
+  std::vector<std::weak_ptr<vad::Model>> detectors;
   Napi::FunctionReference cancellation;
-  Napi::FunctionReference log_mel;
+  Napi::FunctionReference feature_stream;
   Napi::FunctionReference window;
   Napi::FunctionReference whisper_model;
+  Napi::FunctionReference vad_model;
+  Napi::FunctionReference vad_stream;
 };
 
 }  // namespace voxpod::binding

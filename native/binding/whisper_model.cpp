@@ -8,21 +8,6 @@ namespace voxpod::binding {
 
 using whisper::Model;
 
-Napi::Function JsLogMel::define(Napi::Env env) {
-  return DefineClass(
-      env, "LogMel",
-      {InstanceAccessor<&JsLogMel::mels>("mels"), InstanceAccessor<&JsLogMel::frames>("frames"),
-       InstanceMethod<&JsLogMel::dispose>("dispose")});
-}
-
-Napi::Value JsLogMel::mels(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(get(info.Env()).size(0)));
-}
-
-Napi::Value JsLogMel::frames(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(get(info.Env()).size(1)));
-}
-
 Napi::Function JsWindow::define(Napi::Env env) {
   return DefineClass(env, "EncodedWindow", {InstanceMethod<&JsWindow::dispose>("dispose")});
 }
@@ -31,7 +16,7 @@ Napi::Function JsWhisperModel::define(Napi::Env env) {
   return DefineClass(env, "WhisperModel",
                      {InstanceAccessor<&JsWhisperModel::geometry>("geometry"),
                       InstanceAccessor<&JsWhisperModel::placement>("placement"),
-                      InstanceMethod<&JsWhisperModel::log_mel>("logMel"),
+                      InstanceMethod<&JsWhisperModel::features>("features"),
                       InstanceMethod<&JsWhisperModel::encode>("encode"),
                       InstanceMethod<&JsWhisperModel::detect_language>("detectLanguage"),
                       InstanceMethod<&JsWhisperModel::decode>("decode"),
@@ -200,30 +185,23 @@ Napi::Value JsWhisperModel::placement(const Napi::CallbackInfo& info) {
   const Placement& placement = model_->placement();
   auto out = Napi::Object::New(info.Env());
   out.Set("device", placement.device.str());
-  out.Set("dtype", dtype_name(placement.dtype));
+  out.Set("dtype", dtype_name(placement));
   out.Set("weightBytes", static_cast<double>(model_->weight_bytes()));
   return out;
 }
 
-Napi::Value JsWhisperModel::log_mel(const Napi::CallbackInfo& info) {
-  const std::span<const float> pcm = samples(info[0], "pcm");
-  const auto cancellation = cancellation_of(info[1]);
-  return Environment::of(info.Env())
-      .calls->start<at::Tensor>(
-          info.Env(),
-          [&](Done<at::Tensor> done) { model_->log_mel(pcm, cancellation, std::move(done)); },
-          [](Napi::Env env, at::Tensor& features) -> Napi::Value {
-            const Napi::Object out = Environment::of(env).log_mel.New({});
-            JsLogMel::Unwrap(out)->hold(env, features, static_cast<int64_t>(features.nbytes()));
-            return out;
-          },
-          {info.This(), info[0]});
+Napi::Value JsWhisperModel::features(const Napi::CallbackInfo& info) {
+  const Napi::Object out = Environment::of(info.Env()).feature_stream.New({});
+  JsFeatureStream::Unwrap(out)->hold(info.Env(), {model_, model_->features()}, 0);
+  return out;
 }
 
 Napi::Value JsWhisperModel::encode(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
-  const at::Tensor features =
-      unwrap<JsLogMel>(info[0], environment.log_mel, "LogMel")->get(info.Env());
+  const Model::Features features =
+      unwrap<JsFeatureStream>(info[0], environment.feature_stream, "FeatureStream")
+          ->get(info.Env())
+          .features;
   const int64_t start = integer(info[1], "start");
   const int64_t frames = integer(info[2], "frames");
   const auto cancellation = cancellation_of(info[3]);

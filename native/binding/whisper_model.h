@@ -4,22 +4,11 @@
 
 #include <memory>
 
+#include "feature_stream.h"
 #include "handle.h"
 #include "whisper/model.h"
 
 namespace voxpod::binding {
-
-/// `LogMel` of lib/native.ts.
-class JsLogMel : public Handle<JsLogMel, at::Tensor> {
- public:
-  static Napi::Function define(Napi::Env env);
-  using Handle::Handle;
-
- private:
-  Napi::Value mels(const Napi::CallbackInfo& info);
-  Napi::Value frames(const Napi::CallbackInfo& info);
-  void dispose(const Napi::CallbackInfo& info) { release(info.Env()); }
-};
 
 /// `EncodedWindow` of lib/native.ts.
 class JsWindow : public Handle<JsWindow, whisper::Model::Window> {
@@ -43,7 +32,7 @@ class JsWhisperModel : public Napi::ObjectWrap<JsWhisperModel> {
  private:
   Napi::Value geometry(const Napi::CallbackInfo& info);
   Napi::Value placement(const Napi::CallbackInfo& info);
-  Napi::Value log_mel(const Napi::CallbackInfo& info);
+  Napi::Value features(const Napi::CallbackInfo& info);
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value detect_language(const Napi::CallbackInfo& info);
   Napi::Value decode(const Napi::CallbackInfo& info);

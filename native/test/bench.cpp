@@ -54,8 +54,8 @@ int main(int count, char** arguments) {
     const Encoder encoder(weights, source.geometry);
     const Decoder decoder(weights, source.geometry);
     const Cancellation never;
-    std::cout << "dtype " << dtype_name(placement.dtype) << ", " << at::get_num_threads()
-              << " threads" << std::endl;
+    std::cout << "dtype " << dtype_name(placement) << ", " << at::get_num_threads() << " threads"
+              << std::endl;
 
     const std::vector<float> pcm(30 * kWhisperRate, 0.01F);
     report("log-mel of 30 s", 3, [&] { log_mel(pcm, source.geometry.mels, never); });

@@ -48,6 +48,9 @@ inline std::filesystem::path folder(const char* variable, const std::string& bel
   return path;
 }
 
+/// The float32 samples of a mono WAV whose data chunk comes last.
+std::vector<float> read_wav(const std::filesystem::path& path);
+
 /// max |a - b| / max |b|.
 double relative_error(const at::Tensor& a, const at::Tensor& b);
 

@@ -2,6 +2,9 @@
 // skipped.
 #include <c10/core/InferenceMode.h>
 
+#include <cstring>
+#include <fstream>
+
 #include "check.h"
 
 namespace voxpod::test {
@@ -9,6 +12,15 @@ namespace voxpod::test {
 std::vector<Case>& cases() {
   static std::vector<Case> all;
   return all;
+}
+
+std::vector<float> read_wav(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  const size_t data = bytes.find("data") + 8;
+  std::vector<float> out((bytes.size() - data) / sizeof(float));
+  std::memcpy(out.data(), bytes.data() + data, out.size() * sizeof(float));
+  return out;
 }
 
 double relative_error(const at::Tensor& a, const at::Tensor& b) {

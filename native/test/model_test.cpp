@@ -41,14 +41,20 @@ T get(std::future<Outcome<T>> future) {
   return std::get<T>(outcome);
 }
 
-at::Tensor features(uint64_t seed) {
+/// Of 4 s of noise.
+Model::Features features(uint64_t seed) {
   auto generator = at::detail::createCPUGenerator(seed);
-  return at::randn({80, 400}, generator, at::kFloat);
+  const at::Tensor pcm = at::randn({400 * kWhisperHop}, generator, at::kFloat);
+  auto out = std::make_shared<LogMelStream>(80);
+  out->push({pcm.data_ptr<float>(), 400 * kWhisperHop}, Cancellation());
+  out->finish(Cancellation());
+  return out;
 }
 
-Model::Window encode(Model& model, const at::Tensor& mel, const CancellationPtr& cancel = nullptr) {
+Model::Window encode(Model& model, const Model::Features& mel,
+                     const CancellationPtr& cancel = nullptr) {
   auto [done, future] = promise<Model::Window>();
-  model.encode(mel, 0, mel.size(1), cancel, std::move(done));
+  model.encode(mel, 0, 400, cancel, std::move(done));
   return get(std::move(future));
 }
 
@@ -92,7 +98,7 @@ void expect_same_together(Model& model, const std::vector<Model::Window>& window
 }  // namespace
 
 TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
-  for (const char* dtype : {"float32", "bfloat16"}) {
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     const Loaded loaded({.dtype = dtype});
     Model& model = *loaded.model;
     std::vector<Model::Window> windows;
@@ -111,7 +117,7 @@ TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
 }
 
 TEST(model_test, "the beams of a search give the same to the bit, alone or in a batch") {
-  for (const char* dtype : {"float32", "bfloat16"}) {
+  for (const char* dtype : {"float32", "bfloat16", "int8"}) {
     const Loaded loaded({.dtype = dtype, .max_batch = 40});
     Model& model = *loaded.model;
     std::vector<Model::Window> windows;
@@ -229,7 +235,7 @@ TEST(model_test, "ATen's operators alone give the same tokens as the kernels") {
   const Loaded kernels({.dtype = "float32"});
   const Loaded generic({.dtype = "float32", .cpu_kernels = false});
   for (uint64_t i = 0; i < 4; ++i) {
-    const at::Tensor mel = features(i);
+    const Model::Features mel = features(i);
     for (const double temperature : {0.0, 0.7, -1.0}) {
       DecodeRequest options = request(std::max(0.0, temperature));
       if (temperature < 0) options.beam_size = 4;
@@ -311,15 +317,15 @@ TEST(model_test, "bad requests are refused with INVALID_ARGUMENT") {
   refused([](auto& o) { o.repetition_penalty = 0; });
   refused([](auto& o) { o.no_repeat_ngram = -1; });
   refused([](auto& o) { o.timestamps = TimestampRules{.begin = 300}; });
-  for (const auto& [begin, count] : {std::pair(-1, 10), {0, 0}, {0, 3001}, {395, 10}}) {
+  for (const auto& [begin, count] : {std::pair(-1, 10), {0, 0}, {0, 3001}, {400, 10}}) {
     auto [done, future] = promise<Model::Window>();
     model.encode(features(1), begin, count, nullptr, std::move(done));
     EXPECT_ERROR(ErrorCode::kInvalidArgument, get(std::move(future)));
   }
   std::vector<float> pcm(16000, 0.0F);
   pcm[777] = NAN;
-  auto [done, future] = promise<at::Tensor>();
-  model.log_mel(pcm, nullptr, std::move(done));
+  auto [done, future] = promise<int64_t>();
+  model.push(model.features(), pcm, nullptr, std::move(done));
   EXPECT_ERROR(ErrorCode::kInvalidArgument, get(std::move(future)));
 }
 
@@ -335,6 +341,25 @@ TEST(model_test, "cancellation ends one call and leaves the others") {
   EXPECT(!get(std::move(other)).tokens.empty());
   EXPECT_ERROR(ErrorCode::kCancelled, encode(model, features(1), cancel));
   EXPECT(!get(start(model, window, request())).tokens.empty());
+}
+
+TEST(model_test, "features are computed on the model's thread, in the order of the calls") {
+  const Loaded loaded;
+  Model& model = *loaded.model;
+  const Model::Features stream = model.features();
+  const std::vector<float> pcm(100 * kWhisperHop, 0.1F);
+  std::vector<std::future<Outcome<int64_t>>> calls;
+  for (int i = 0; i < 21; ++i) {
+    auto [done, future] = promise<int64_t>();
+    if (i < 20) {
+      model.push(stream, pcm, nullptr, std::move(done));
+    } else {
+      model.finish(stream, nullptr, std::move(done));
+    }
+    calls.push_back(std::move(future));
+  }
+  EXPECT_EQUAL(get(std::move(calls[10])), 1024);
+  EXPECT_EQUAL(get(std::move(calls[20])), 2000);
 }
 
 TEST(model_test, "a full queue refuses, a stopped model ends every call") {

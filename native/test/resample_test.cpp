@@ -52,3 +52,38 @@ TEST(resample_test, "lengths, empty input, rates out of range") {
   EXPECT_ERROR(ErrorCode::kInvalidArgument, resample({}, 0, 16000, never));
   EXPECT_ERROR(ErrorCode::kInvalidArgument, resample({}, 16000, 1'000'000, never));
 }
+
+TEST(resample_test, "blocks of any length give the same to the bit") {
+  const Cancellation never;
+  for (const int64_t from : {8000, 11025, 44100, 48000, 44101, 16001}) {
+    const auto whole = sine(440, from, 0.7);
+    const auto expected = resample(whole, from, 16000, never);
+    for (const size_t block : {size_t{1}, size_t{7}, size_t{1000}, size_t{4097}}) {
+      Resampler resampler(from, 16000);
+      std::vector<float> out;
+      const auto take = [&](const std::vector<float>& made) {
+        out.insert(out.end(), made.begin(), made.end());
+      };
+      for (size_t at = 0; at < whole.size(); at += block) {
+        take(resampler.push({whole.data() + at, std::min(block, whole.size() - at)}, never));
+        take(resampler.push({}, never));
+      }
+      take(resampler.finish(never));
+      EXPECT(out == expected);
+    }
+  }
+}
+
+TEST(resample_test, "a block whose resampling was cancelled is not lost") {
+  const Cancellation never;
+  const auto whole = sine(440, 48000, 3);
+  Resampler resampler(48000, 16000);
+  Cancellation cancelled;
+  cancelled.cancel();
+  EXPECT_ERROR(ErrorCode::kCancelled, resampler.push(whole, cancelled));
+  std::vector<float> out = resampler.push({}, never);
+  EXPECT_LESS(47900, out.size());
+  const auto rest = resampler.finish(never);
+  out.insert(out.end(), rest.begin(), rest.end());
+  EXPECT(out == resample(whole, 48000, 16000, never));
+}

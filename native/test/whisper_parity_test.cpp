@@ -1,6 +1,5 @@
 // Against tensors of the reference implementations (VOXPOD_GOLDENS).
 #include <cstring>
-#include <fstream>
 
 #include "check.h"
 #include "signal/log_mel.h"
@@ -32,19 +31,9 @@ struct Golden {
   Checkpoint tensors;
 };
 
-/// The float32 samples of a mono WAV whose data chunk comes last.
-std::vector<float> read_wav(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
-  const size_t data = bytes.find("data") + 8;
-  std::vector<float> out((bytes.size() - data) / sizeof(float));
-  std::memcpy(out.data(), bytes.data() + data, out.size() * sizeof(float));
-  return out;
-}
-
 at::Tensor mel_of(const char* wav, int64_t mels) {
   const auto path = test::folder("VOXPOD_GOLDENS", std::string("whisper/audio/") + wav);
-  return log_mel(read_wav(path), mels, Cancellation());
+  return log_mel(test::read_wav(path), mels, Cancellation());
 }
 
 /// Runs `check` for every model, with voxpod's kernels and with ATen's operators alone.

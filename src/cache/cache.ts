@@ -83,15 +83,24 @@ export class ModelCache {
 
   /**
    * The snapshot of a revision in the best tier that has it. One of the wrong size is quarantined,
-   * and one in a tier that fails is passed over.
+   * and one in a tier that fails is passed over. `fits`: whether a snapshot is the one that is wanted,
+   * where a repository holds several models.
    */
-  async find(repository: string, revision: string): Promise<FoundModel | undefined> {
+  async find(
+    repository: string,
+    revision: string,
+    fits: (folder: string) => Promise<boolean> = () => Promise.resolve(true),
+  ): Promise<FoundModel | undefined> {
+    const { lacks } = this.#context;
     for (const tier of this.#context.tiers) {
       try {
-        const found = await answered(tier, () => findSnapshot(tier.path, repository, revision));
+        const found = await answered(tier, () =>
+          findSnapshot(tier.path, repository, revision, lacks),
+        );
         this.#failures.delete(tier);
         if (found === undefined) continue;
         if (found.problem === undefined) {
+          if (!(await answered(tier, () => fits(found.folder)))) continue;
           await this.#touch(tier, repository);
           return { folder: found.folder, tier: tier.name };
         }
@@ -102,8 +111,11 @@ export class ModelCache {
     }
     for (const root of this.#context.foreign) {
       // Another tool's cache that cannot be read is as good as none.
-      const found = await findSnapshot(root, repository, revision).catch(() => undefined);
-      if (found?.problem === undefined && found) return { folder: found.folder, tier: 'foreign' };
+      const found = await findSnapshot(root, repository, revision, lacks).catch(() => undefined);
+      if (found === undefined || found.problem !== undefined) continue;
+      if (await fits(found.folder).catch(() => false)) {
+        return { folder: found.folder, tier: 'foreign' };
+      }
     }
     return undefined;
   }

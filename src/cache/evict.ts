@@ -50,14 +50,14 @@ async function isPinned(context: CacheContext, repository: string): Promise<bool
 }
 
 async function isInBetterTier(
-  { tiers }: CacheContext,
+  { tiers, lacks }: CacheContext,
   tier: Tier,
   repository: string,
 ): Promise<boolean> {
   for (const better of tiers) {
     if (better === tier) return false;
     if (!better.persistent && tier.persistent) continue;
-    if (await isStored(better.path, repository).catch(() => false)) return true;
+    if (await isStored(better.path, repository, lacks).catch(() => false)) return true;
   }
   return false;
 }

@@ -4,10 +4,9 @@
  */
 import { lstat, mkdir, readFile, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { missingFiles } from '../models/files.js';
+import { dirname, join, relative, resolve } from 'node:path';
 import type { Digest } from '../storage/http_download.js';
-import { ignoreMissing } from '../storage/paths.js';
+import { ignoreMissing, makeFolder } from '../storage/paths.js';
 import { publishFile, publishFolder, removeFolder, syncPath } from '../storage/publish.js';
 import type { SourceListing } from '../storage/source.js';
 import { hashFile, MANIFEST, readManifest, writeManifest, wrongSize } from './manifest.js';
@@ -47,6 +46,9 @@ export interface FoundSnapshot {
   problem: string | undefined;
 }
 
+/** What a folder lacks to hold the repository's model; empty where it is whole. */
+export type FolderCheck = (repository: string, folder: string) => Promise<string[]>;
+
 /**
  * The snapshot of a revision; undefined where there is none, or one that another tool has not filled
  * yet. Only sizes are looked at.
@@ -56,29 +58,38 @@ export async function findSnapshot(
   root: string,
   repository: string,
   revision: string,
+  lacks: FolderCheck,
 ): Promise<FoundSnapshot | undefined> {
   const home = join(root, repositoryFolder(repository));
   const ref = (await readFile(join(home, 'refs', revision), 'utf8').catch(ignoreMissing)) ?? '';
   const commit = ref.trim() || revision;
   if (!/^[0-9a-f]{40}$/.test(commit)) return undefined;
-  return inspect(join(home, 'snapshots', commit), commit);
+  return inspect(join(home, 'snapshots', commit), { repository, commit, lacks });
 }
 
 /** All snapshots of a repository that are whole, or that should be and are not. */
-export async function snapshotsOf(root: string, repository: string): Promise<FoundSnapshot[]> {
+export async function snapshotsOf(
+  root: string,
+  repository: string,
+  lacks: FolderCheck,
+): Promise<FoundSnapshot[]> {
   const folder = join(root, repositoryFolder(repository), 'snapshots');
   const found: FoundSnapshot[] = [];
   for (const commit of (await readdir(folder).catch(ignoreMissing)) ?? []) {
     if (!/^[0-9a-f]{40}$/.test(commit)) continue;
-    const snapshot = await inspect(join(folder, commit), commit);
+    const snapshot = await inspect(join(folder, commit), { repository, commit, lacks });
     if (snapshot !== undefined) found.push(snapshot);
   }
   return found;
 }
 
 /** Whether a cache has the repository in any state that can be used. */
-export async function isStored(root: string, repository: string): Promise<boolean> {
-  const snapshots = await snapshotsOf(root, repository);
+export async function isStored(
+  root: string,
+  repository: string,
+  lacks: FolderCheck,
+): Promise<boolean> {
+  const snapshots = await snapshotsOf(root, repository, lacks);
   return snapshots.some(({ problem }) => problem === undefined);
 }
 
@@ -93,14 +104,18 @@ export async function refsTo(root: string, repository: string, commit: string): 
   return refs;
 }
 
-async function inspect(folder: string, commit: string): Promise<FoundSnapshot | undefined> {
+async function inspect(
+  folder: string,
+  expected: { repository: string; commit: string; lacks: FolderCheck },
+): Promise<FoundSnapshot | undefined> {
+  const { repository, commit, lacks } = expected;
   const manifest = await readManifest(folder);
   if (manifest === 'unreadable') {
     return { folder, commit, problem: `${MANIFEST} cannot be read` };
   }
   if (manifest !== undefined) return { folder, commit, problem: await wrongSize(folder, manifest) };
   // Python's tools write no such record and fill a snapshot file by file.
-  const missing = await missingFiles(folder);
+  const missing = await lacks(repository, folder);
   return missing.length === 0 ? { folder, commit, problem: undefined } : undefined;
 }
 
@@ -135,7 +150,9 @@ export interface Publication {
  */
 export async function publishSnapshot(root: string, publication: Publication): Promise<string> {
   const { listing, staging, refs, source, signal } = publication;
-  const home = join(root, repositoryFolder(listing.repository));
+  const { repository, commit } = listing;
+  const home = join(root, repositoryFolder(repository));
+  const place = join(home, 'snapshots', commit);
   const blobs = join(home, 'blobs');
   await mkdir(blobs, { recursive: true });
   const snapshot = join(staging, 'snapshot');
@@ -152,17 +169,21 @@ export async function publishSnapshot(root: string, publication: Publication): P
     const known = digest.algorithm === 'sha256';
     const sha256 = known ? digest.hex : await hashFile(blob, 'sha256', size, signal);
     files.push({ path, size, sha256 });
-    await symlink(join('..', '..', 'blobs', digest.hex), join(snapshot, path));
+    const link = join(snapshot, path);
+    await mkdir(dirname(link), { recursive: true });
+    // As it is to be from where the snapshot goes.
+    await symlink(relative(dirname(join(place, path)), blob), link);
   }
   await syncPath(blobs);
-  const { repository, commit } = listing;
+  for (const folder of foldersOf(listing)) await syncPath(join(snapshot, folder));
   await writeManifest(snapshot, { repository, commit, source, files });
   signal.throwIfAborted();
-  const place = join(home, 'snapshots', commit);
   if (!(await publishFolder(snapshot, place))) {
     for (const path of [...files.map((file) => file.path), MANIFEST]) {
+      await makeFolder(dirname(join(place, path)));
       await rename(join(snapshot, path), join(place, path));
     }
+    for (const folder of foldersOf(listing)) await syncPath(join(place, folder));
     await syncPath(place);
     await removeFolder(snapshot);
   }
@@ -170,6 +191,15 @@ export async function publishSnapshot(root: string, publication: Publication): P
     if (ref !== commit) await publishFile(join(home, 'refs', ref), commit);
   }
   return place;
+}
+
+/** Folders below the snapshot's own that its files lie in. */
+function foldersOf({ files }: SourceListing): Set<string> {
+  const folders = new Set<string>();
+  for (const { path } of files) {
+    for (let at = dirname(path); at !== '.'; at = dirname(at)) folders.add(at);
+  }
+  return folders;
 }
 
 /** Blobs that no snapshot of the repository names. Those that another tool still fills are not told. */

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { newHash, type Digest } from '../storage/http_download.js';
+import { isRelativePath } from '../storage/paths.js';
 import { syncPath } from '../storage/publish.js';
 
 export const MANIFEST = 'voxpod.json';
@@ -14,7 +15,7 @@ const manifestSchema = z.object({
   source: z.string(),
   files: z.array(
     z.object({
-      path: z.string().regex(/^[^/\0]+$/),
+      path: z.string().refine(isRelativePath),
       size: z.number().int().nonnegative(),
       /** Records of earlier versions name git's SHA-1 where the hub gave no other digest. */
       sha256: z.string().optional(),
@@ -91,7 +92,7 @@ export async function filesOf(folder: string): Promise<SnapshotFile[]> {
     );
   }
   const files: SnapshotFile[] = [];
-  for (const path of await readdir(folder)) {
+  for (const path of await readdir(folder, { recursive: true })) {
     if (path === MANIFEST) continue;
     const status = await stat(join(folder, path));
     if (!status.isFile()) continue;

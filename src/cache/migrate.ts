@@ -11,7 +11,7 @@ import type { SourceFile, SourceListing } from '../storage/source.js';
 import type { CacheContext } from './context.js';
 import { removeModel } from './evict.js';
 import { hasBlob, isStored, publishSnapshot, refsTo, snapshotsOf } from './layout.js';
-import { CHUNK_BYTES, filesOf, hashFile } from './manifest.js';
+import { CHUNK_BYTES, filesOf, hashFile, readManifest } from './manifest.js';
 import { homeTier, place } from './place.js';
 import {
   claimFetching,
@@ -59,7 +59,8 @@ export async function migrateRepository(
   const home = await homeTier(context.tiers);
   if (home === undefined) return stays('no tier can be written');
   const done = async (): Promise<boolean> => {
-    for (const tier of better) if (await isStored(tier.path, repository)) return true;
+    for (const tier of better)
+      if (await isStored(tier.path, repository, context.lacks)) return true;
     return false;
   };
   // Whoever wants to fetch the model meanwhile waits, and so do we for a fetch.
@@ -68,7 +69,9 @@ export async function migrateRepository(
   try {
     const lease =
       source.tier &&
-      (await leaseModel(source.tier, repository, () => isStored(source.root, repository)));
+      (await leaseModel(source.tier, repository, () =>
+        isStored(source.root, repository, context.lacks),
+      ));
     try {
       const during = AbortSignal.any([signal, claim.lost]);
       return await migrateFrom(context, repository, source, better, during);
@@ -96,10 +99,12 @@ interface Origin {
 
 async function locate(context: CacheContext, repository: string): Promise<Origin | undefined> {
   for (const tier of context.tiers) {
-    if (await isStored(tier.path, repository).catch(() => false)) return { root: tier.path, tier };
+    if (await isStored(tier.path, repository, context.lacks).catch(() => false))
+      return { root: tier.path, tier };
   }
   for (const root of context.foreign) {
-    if (await isStored(root, repository).catch(() => false)) return { root, tier: undefined };
+    if (await isStored(root, repository, context.lacks).catch(() => false))
+      return { root, tier: undefined };
   }
   return undefined;
 }
@@ -119,7 +124,7 @@ async function migrateFrom(
   better: readonly Tier[],
   signal: AbortSignal,
 ): Promise<Migration> {
-  const snapshots = await snapshotsOf(source.root, repository);
+  const snapshots = await snapshotsOf(source.root, repository, context.lacks);
   const whole = snapshots.filter(({ problem }) => problem === undefined);
   const started = performance.now();
   const migration: Migration = {
@@ -128,7 +133,7 @@ async function migrateFrom(
   };
   let among = better;
   for (const { folder, commit } of whole) {
-    const listing = await listingOf(repository, commit, folder);
+    const listing = await listingOf(context, repository, commit, folder);
     if (listing === undefined) {
       return { outcome: 'stays', repository, reason: 'nothing says what its files should be' };
     }
@@ -166,12 +171,17 @@ async function migrateFrom(
 
 /** What a source would offer of this snapshot; undefined where a file has no digest to check. */
 async function listingOf(
+  { needs }: CacheContext,
   repository: string,
   commit: string,
   folder: string,
 ): Promise<SourceListing | undefined> {
+  const there = await filesOf(folder);
+  const recorded = (await readManifest(folder)) !== undefined;
+  const needed = recorded ? undefined : new Set(needs(repository, there));
   const files: SourceFile[] = [];
-  for (const { path, size, digest, blob } of await filesOf(folder)) {
+  for (const { path, size, digest, blob } of there) {
+    if (needed?.has(path) === false) continue;
     // Under the name that the hub gives it, so that it is found there when the next revision has it.
     const known = blob ?? digest;
     if (known === undefined) return undefined;

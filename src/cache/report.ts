@@ -49,14 +49,14 @@ export async function listModels(context: CacheContext): Promise<ListedModel[]> 
   for (const tier of context.tiers) {
     for (const model of await storedModels(context, tier).catch(() => [])) {
       const { repository, bytes, lastUsed, leases, pinned } = model;
-      const snapshots = await listSnapshots(tier.path, repository);
+      const snapshots = await listSnapshots(context, tier.path, repository);
       listed.push({ repository, tier: tier.name, snapshots, bytes, lastUsed, leases, pinned });
     }
   }
   for (const root of context.foreign) {
     for (const repository of await repositoriesIn(root).catch(() => [])) {
-      if (!(await isStored(root, repository).catch(() => false))) continue;
-      const snapshots = await listSnapshots(root, repository);
+      if (!(await isStored(root, repository, context.lacks).catch(() => false))) continue;
+      const snapshots = await listSnapshots(context, root, repository);
       const unknown = { bytes: 0, lastUsed: 0, leases: 0, pinned: false };
       listed.push({ repository, tier: 'foreign', snapshots, ...unknown });
     }
@@ -64,8 +64,12 @@ export async function listModels(context: CacheContext): Promise<ListedModel[]> 
   return listed;
 }
 
-async function listSnapshots(root: string, repository: string): Promise<ListedModel['snapshots']> {
-  const snapshots = await snapshotsOf(root, repository).catch(() => []);
+async function listSnapshots(
+  { lacks }: CacheContext,
+  root: string,
+  repository: string,
+): Promise<ListedModel['snapshots']> {
+  const snapshots = await snapshotsOf(root, repository, lacks).catch(() => []);
   return snapshots.map(({ commit, folder, problem }) => ({
     ...{ commit, folder },
     ...(problem === undefined ? {} : { problem }),

@@ -32,7 +32,7 @@ export async function verifyRepository(
   const results: VerifiedSnapshot[] = [];
   for (const place of [...context.tiers, ...context.foreign]) {
     const root = typeof place === 'string' ? place : place.path;
-    for (const snapshot of await snapshotsOf(root, repository)) {
+    for (const snapshot of await snapshotsOf(root, repository, context.lacks)) {
       const result = await verifySnapshot(snapshot, signal);
       if (typeof place === 'string') {
         if (result.problem !== undefined) {
@@ -100,7 +100,7 @@ export async function quarantine(
   const folder = repositoryFolder(repository);
   const home = join(tier.path, folder);
   const isCorrupt = async (): Promise<boolean> => {
-    const found = await findSnapshot(tier.path, repository, commit);
+    const found = await findSnapshot(tier.path, repository, commit, context.lacks);
     return found !== undefined && (await verifySnapshot(found, signal)).problem !== undefined;
   };
   let outcome = 'gone' as 'quarantined' | 'gone';

@@ -8,8 +8,10 @@ import {
   modelNameOf,
   parseModelName,
   repositoriesOf,
+  wantedOf,
   type ModelReference,
 } from '../models/catalogue.js';
+import { modelFiles } from '../models/files.js';
 import { ModelStore } from '../models/store.js';
 import { Bucket } from '../storage/bucket.js';
 import { readBucketEnvironment } from '../storage/bucket_environment.js';
@@ -96,7 +98,9 @@ async function push(
       const snapshot = model?.snapshots.find(({ problem }) => problem === undefined);
       if (model === undefined || snapshot === undefined) throw notFound([name]);
       const display = new TransferDisplay(name);
-      const upload = await modelUpload(bucket, { repository: model.repository, ...snapshot });
+      const { repository } = model;
+      const files = await modelFiles(wantedOf(repository), snapshot.folder);
+      const upload = await modelUpload(bucket, { repository, files, ...snapshot });
       const { stored, bytes } = await uploadArtifact(bucket, upload, {
         ...{ signal, replace },
         onProgress: (dealt, total) => display.update(name, dealt, total),

@@ -12,6 +12,7 @@ import {
   type TranscriptFormat,
 } from '../../lib/index.js';
 import { resolveTranscribeOptions } from '../../lib/whisper/defaults.js';
+import { requireWhisper } from '../models/catalogue.js';
 import { ModelStore } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
 import { untilInterrupted } from './interrupt.js';
@@ -100,7 +101,7 @@ async function transcribe(files: string[], options: Options, signal: AbortSignal
   const names = output === undefined ? [] : outputNames(files, format);
   if (output !== undefined) await mkdir(output, { recursive: true });
   const progress = new ProgressBar();
-  const whisper = await load(options, signal, progress);
+  const { whisper, release } = await load(options, signal, progress);
   let failed = 0;
   try {
     for (const [index, file] of files.entries()) {
@@ -122,6 +123,7 @@ async function transcribe(files: string[], options: Options, signal: AbortSignal
   } finally {
     progress.clear();
     await whisper.dispose();
+    await release();
   }
   if (failed > 0 && files.length > 1) progress.line(`${failed} of ${files.length} files failed.`);
   return failed;
@@ -131,21 +133,29 @@ async function load(
   options: Options,
   signal: AbortSignal,
   progress: ProgressBar,
-): Promise<Whisper> {
+): Promise<{ whisper: Whisper; release: () => Promise<void> }> {
   const { model, device, dtype, threads } = options;
   const log = (line: string): void => progress.line(line);
   const store = new ModelStore({ log: { info: log, warn: log } });
-  const { folder } = await store.resolve(model, {
+  requireWhisper(model);
+  // Held until the end: other processes may want its room.
+  const held = await store.acquire(model, {
     signal,
     onProgress: ({ phase, bytes, total }) => {
       if (phase === 'download') progress.update(`Fetching ${model}`, bytes, total, 'bytes');
     },
   });
   progress.clear();
-  return Whisper.load(folder, {
-    ...{ device, dtype, signal },
-    ...(threads === undefined ? {} : { threads }),
-  });
+  try {
+    const whisper = await Whisper.load(held.folder, {
+      ...{ device, dtype, signal },
+      ...(threads === undefined ? {} : { threads }),
+    });
+    return { whisper, release: () => held.release() };
+  } catch (error) {
+    await held.release();
+    throw error;
+  }
 }
 
 /** Writes to standard output as the segments come, unless they go to a file. */
@@ -167,7 +177,9 @@ async function transcribeFile(
     ...transcribeOptions(options),
     signal,
     onProgress: ({ position, duration }) => {
-      if (bar) progress.update(basename(file), position, duration, 'seconds');
+      if (bar && duration !== undefined) {
+        progress.update(basename(file), position, duration, 'seconds');
+      }
     },
   });
   let step = await segments.next();

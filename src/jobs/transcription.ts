@@ -1,6 +1,4 @@
 /** Runs a transcription job: audio in, the official Whisper worker's output out. */
-import { decodeAudio } from '../../lib/audio/decode.js';
-import { freeArray } from '../../lib/audio/free.js';
 import type {
   AudioSource,
   Segment,
@@ -52,7 +50,6 @@ export interface TranscriptionHandlerOptions extends AudioInputOptions {
 /** Between two reports of a job's progress. */
 const PROGRESS_MS = 1000;
 /** What Whisper computes at, in hertz. */
-const SAMPLE_RATE = 16_000;
 
 export function transcriptionHandler(options: TranscriptionHandlerOptions): Handler {
   return async (job, context): Promise<TranscriptionOutput> => {
@@ -118,22 +115,15 @@ async function passes(
   context: JobContext,
 ): Promise<Passes> {
   const { signal } = context;
-  const pass = (source: AudioSource, number: number, options?: TranscribeOptions) =>
-    whisper.transcribe(source, {
+  const pass = (number: number, options?: TranscribeOptions) =>
+    whisper.transcribe(audio, {
       ...{ ...transcribeOptions(input), ...options, signal },
       onProgress: progressReporter(context, number, input.translate ? 2 : 1),
     });
-  // The library frees what it has decoded itself, early; two passes need it until their end.
-  if (!input.translate) return { transcript: await pass(audio, 0) };
-  const samples = await decodeAudio(audio, { sampleRate: SAMPLE_RATE, signal });
-  try {
-    const source = { samples, sampleRate: SAMPLE_RATE };
-    const transcript = await pass(source, 0);
-    const { language } = transcript;
-    return { transcript, translation: await pass(source, 1, { language, task: 'translate' }) };
-  } finally {
-    freeArray(samples);
-  }
+  const transcript = await pass(0);
+  if (!input.translate) return { transcript };
+  const { language } = transcript;
+  return { transcript, translation: await pass(1, { language, task: 'translate' }) };
 }
 
 /** The library's options for a job's. */
@@ -209,10 +199,11 @@ function outputSegment(segment: Segment): OutputSegment {
  * @throws JobError MODEL_UNKNOWN
  */
 function modelSource(name: string, models: ReadonlyMap<string, string> = new Map()): string {
-  const entry = catalogueEntry(name);
+  const found = catalogueEntry(name);
+  const entry = found?.family === 'whisper' ? found : undefined;
   const source = models.get(name) ?? (entry && (models.get(entry.name) ?? entry.name));
   if (source !== undefined) return source;
-  const known = new Set([...models.keys(), ...modelNames()]);
+  const known = new Set([...models.keys(), ...modelNames('whisper')]);
   throw new JobError(
     'MODEL_UNKNOWN',
     `There is no model ${JSON.stringify(name)}. A job may name: ${[...known].join(', ')}`,
@@ -225,10 +216,17 @@ function progressReporter(
   passes: number,
 ): NonNullable<TranscribeOptions['onProgress']> {
   let last = performance.now();
-  return ({ position, duration }) => {
+  return ({ position, duration, estimatedSecondsLeft }) => {
     if (performance.now() - last < PROGRESS_MS) return;
     last = performance.now();
-    const fraction = duration > 0 ? (pass + Math.min(1, position / duration)) / passes : 0;
-    context.progress({ fraction: Number(fraction.toFixed(4)), position, duration });
+    const fraction = duration === undefined ? undefined : (pass + position / duration) / passes;
+    context.progress({
+      position,
+      ...(fraction === undefined ? {} : { fraction: Number(fraction.toFixed(4)), duration }),
+      // Of the last pass alone there is nothing behind it.
+      ...(estimatedSecondsLeft === undefined || pass + 1 < passes
+        ? {}
+        : { estimated_seconds_left: Number(estimatedSecondsLeft.toFixed(1)) }),
+    });
   };
 }

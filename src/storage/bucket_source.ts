@@ -32,8 +32,7 @@ const manifestSchema: z.ZodType<ModelManifest> = z.object({
   repository: z.string(),
   revision: z.string(),
   commit: z.string().regex(/^[0-9a-f]{40}$/),
-  // In one folder, as SourceFile has it.
-  files: z.array(artifactFileSchema).refine((files) => !files.some(({ path }) => /[/]/.test(path))),
+  files: z.array(artifactFileSchema),
 });
 
 export type BucketDownloadOptions = Pick<RangedOptions, 'attempts' | 'pauseMs' | 'stallMs'>;

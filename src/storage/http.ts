@@ -1,6 +1,7 @@
 /** Requests that fail in known ways: what can be tried again, what cannot, and why. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DownloadError, messageOf } from '../../lib/errors.js';
+import { networkTrouble } from './network_errors.js';
 
 /** The server answered, with a status that is not 2xx. */
 export class HttpStatusError extends DownloadError {
@@ -19,19 +20,6 @@ export class UnreachableError extends DownloadError {}
 
 /** The connection broke or stood still; worth another attempt. */
 export class ConnectionError extends DownloadError {}
-
-/** What Node's sockets, resolver and undici report where no connection comes about. */
-const UNREACHABLE = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EAI_FAIL',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
 
 export interface RequestOptions {
   headers?: Record<string, string>;
@@ -79,7 +67,9 @@ export function explain(error: unknown, url: string): unknown {
   const code = codeOf(error) ?? codeOf(cause);
   const detail = cause === undefined ? messageOf(error) : messageOf(cause);
   const why = code === undefined || detail.includes(code) ? detail : `${code}: ${detail}`;
-  const Failure = code !== undefined && UNREACHABLE.has(code) ? UnreachableError : ConnectionError;
+  const trouble = networkTrouble(code);
+  const noConnection = trouble === 'unreachable' || trouble === 'timeout';
+  const Failure = noConnection ? UnreachableError : ConnectionError;
   return new Failure('DOWNLOAD_FAILED', `${withoutQuery(url)} could not be read (${why})`, {
     cause: error,
   });

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { DownloadError, ModelError } from '../../lib/errors.js';
 import { get, HttpStatusError, withRetries, type RetryOptions } from './http.js';
 import { downloadFile, type Digest } from './http_download.js';
+import { isRelativePath } from './paths.js';
 import type { FetchContext, Source, SourceFile, SourceListing } from './source.js';
 
 export interface HubOptions {
@@ -37,15 +38,17 @@ export class HubSource implements Source {
   readonly #endpoint: string;
   readonly #headers: Record<string, string>;
   readonly #options: HubOptions;
+  readonly #cachedAs: string;
 
-  /** `select` picks the files to fetch from the names in the repository's root. */
+  /** `select` picks the files to fetch; they are listed as of `cachedAs`, the repository by default. */
   constructor(
     private readonly repository: string,
     private readonly revision: string,
-    private readonly select: (paths: string[]) => string[],
-    options: HubOptions = {},
+    private readonly select: (files: SourceFile[]) => string[],
+    options: HubOptions & { cachedAs?: string } = {},
   ) {
     this.#options = options;
+    this.#cachedAs = options.cachedAs ?? repository;
     this.#endpoint = (options.endpoint ?? 'https://huggingface.co').replace(/\/+$/, '');
     this.#headers = options.token ? { authorization: `Bearer ${options.token}` } : {};
     this.description = `the hub (${this.#endpoint}/${repository})`;
@@ -54,19 +57,20 @@ export class HubSource implements Source {
   async list(context: FetchContext): Promise<SourceListing> {
     const base = `${this.#endpoint}/api/models/${this.repository}`;
     const revision = encodeURIComponent(this.revision);
-    const { sha } = await this.#json(`${base}/revision/${revision}`, revisionSchema, context);
-    const tree = await this.#json(`${base}/tree/${sha}`, treeSchema, context);
+    const url = `${base}/revision/${revision}`;
+    const { sha } = (await this.#json(url, revisionSchema, context)).value;
+    const tree = await this.#tree(`${base}/tree/${sha}?recursive=true`, context);
     const files = new Map<string, SourceFile>();
     for (const { type, path, size, oid, lfs } of tree) {
-      if (type !== 'file' || path.includes('/')) continue;
+      if (type !== 'file' || !isRelativePath(path)) continue;
       const digest: Digest = lfs
         ? { algorithm: 'sha256', hex: lfs.oid.replace(/^sha256:/, '') }
         : { algorithm: 'git-sha1', hex: oid };
       if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(digest.hex)) continue;
       files.set(path, { path, size: lfs?.size ?? size, digest });
     }
-    const chosen = this.select([...files.keys()]).flatMap((path) => files.get(path) ?? []);
-    return { repository: this.repository, commit: sha, files: chosen, scratchBytes: 0 };
+    const chosen = this.select([...files.values()]).flatMap((path) => files.get(path) ?? []);
+    return { repository: this.#cachedAs, commit: sha, files: chosen, scratchBytes: 0 };
   }
 
   async fetch(listing: SourceListing, folder: string, context: FetchContext): Promise<void> {
@@ -80,7 +84,7 @@ export class HubSource implements Source {
       for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
         const { path, size, digest } = file;
         await downloadFile({
-          url: `${this.#endpoint}/${this.repository}/resolve/${listing.commit}/${encodeURIComponent(path)}`,
+          url: `${this.#endpoint}/${this.repository}/resolve/${listing.commit}/${encodePath(path)}`,
           destination: join(folder, digest.hex),
           size,
           digest,
@@ -111,17 +115,35 @@ export class HubSource implements Source {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  async #json<T>(url: string, schema: z.ZodType<T>, context: FetchContext): Promise<T> {
-    let text: string;
+  /** All pages; the hub gives 1000 entries at a time. */
+  async #tree(url: string, context: FetchContext): Promise<z.infer<typeof treeSchema>> {
+    const entries: z.infer<typeof treeSchema> = [];
+    for (let cursor = ''; ;) {
+      const page = await this.#json(url + cursor, treeSchema, context);
+      entries.push(...page.value);
+      // Of the link to the next page only the place in the list is taken: it may name another host.
+      const next = /[?&]cursor=([\w%.~+/=-]+)[^>]*>;\s*rel="next"/.exec(page.link)?.[1];
+      if (next === undefined || `&cursor=${next}` === cursor) return entries;
+      cursor = `&cursor=${next}`;
+    }
+  }
+
+  async #json<T>(
+    url: string,
+    schema: z.ZodType<T>,
+    context: FetchContext,
+  ): Promise<{ value: T; link: string }> {
+    let answer: { text: string; link: string };
     try {
-      text = await withRetries(
+      answer = await withRetries(
         async () => {
           const response = await get(url, {
             headers: this.#headers,
             signal: context.signal,
             timeoutMs: this.#options.timeoutMs ?? 10_000,
           });
-          return await response.text();
+          const link = response.headers.get('link') ?? '';
+          return { text: await response.text(), link };
         },
         // Where nobody answers, the next source is asked at once.
         {
@@ -137,7 +159,7 @@ export class HubSource implements Source {
       throw this.#explain(error);
     }
     try {
-      return schema.parse(JSON.parse(text));
+      return { value: schema.parse(JSON.parse(answer.text)), link: answer.link };
     } catch (cause) {
       throw new DownloadError(
         'DOWNLOAD_FAILED',
@@ -186,4 +208,8 @@ export class HubSource implements Source {
         );
     }
   }
+}
+
+function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
 }

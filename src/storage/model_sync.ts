@@ -1,6 +1,6 @@
 /** Stores what this worker had to fetch from elsewhere in the bucket, in the background. */
 import { readFile, readdir, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../lib/errors.js';
 import type { Logger } from '../log.js';
@@ -21,6 +21,8 @@ export interface LocalModel {
   /** What it was asked for by. Default: what the cache's refs/ say of the commit. */
   revision?: string;
   folder: string;
+  /** Names of its files, where the folder has no record of them. Default: all that lie there. */
+  files?: readonly string[];
 }
 
 export interface ModelSyncOptions extends Pick<UploadClaimOptions, 'settleMs' | 'staleMs'> {
@@ -133,7 +135,7 @@ export async function modelUpload(bucket: Bucket, model: LocalModel): Promise<Ar
   const { repository, commit, folder } = model;
   const record = await readRecord(folder);
   const digests = new Map(record?.files.map(({ path, sha256 }) => [path, sha256]));
-  const names = record?.files.map(({ path }) => path) ?? (await plainNames(folder));
+  const names = record?.files.map(({ path }) => path) ?? model.files ?? (await plainNames(folder));
   const files = await Promise.all(
     names.map(async (path): Promise<UploadFile> => {
       // Fixed now: the link may be moved to another blob.
@@ -177,5 +179,9 @@ async function readRecord(folder: string): Promise<z.infer<typeof recordSchema> 
 }
 
 async function plainNames(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => !name.startsWith('.') && name !== 'voxpod.json');
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const names = entries.flatMap((entry) =>
+    entry.isDirectory() ? [] : [relative(folder, join(entry.parentPath, entry.name))],
+  );
+  return names.filter((name) => !/(^|\/)\./.test(name) && name !== 'voxpod.json');
 }

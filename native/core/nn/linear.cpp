@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/amax.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
@@ -14,6 +15,7 @@
 
 #include "kernels/cpu/dispatch.h"
 #include "nn/huge_pages.h"
+#include "nn/storage.h"
 
 namespace voxpod {
 namespace {
@@ -47,10 +49,19 @@ std::optional<at::Tensor> optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
 }
 
+cpu::Epilogue epilogue_of(Activation activation) {
+  return activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone;
+}
+
 }  // namespace
 
-Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement)
-    : weight_(weight.to(placement.device, placement.dtype, false, true)) {
+Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement) {
+  if (placement.uses_tiles()) {
+    tiles_ = TileLinear(weight, bias, cpu::TileWeight::kBFloat16);
+    bytes_ = tiles_.bytes();
+    return;
+  }
+  weight_ = weight.to(placement.device, placement.dtype, false, true);
   if (bias.defined()) bias_ = bias.to(placement.device, placement.dtype, false, true);
   bytes_ = static_cast<int64_t>(weight_.nbytes());
   packed_ = placement.device.is_cpu();
@@ -58,42 +69,75 @@ Linear::Linear(const at::Tensor& weight, const at::Tensor& bias, const Placement
 }
 
 at::Tensor Linear::forward(const at::Tensor& x, Activation activation) const {
+  if (tiles_.defined()) {
+    at::Tensor out = at::empty({x.size(0), tiles_.columns()}, at::kBFloat16);
+    tiles_.run(x, out, false, epilogue_of(activation));
+    return out;
+  }
   if (packed_) return onednn_linear(x, weight_, optional(bias_), activation);
   at::Tensor out = at::linear(x, weight_, optional(bias_));
   return activation == Activation::kGelu ? at::gelu(out) : out;
 }
 
+void Linear::add_to(at::Tensor& sum, const at::Tensor& x) const {
+  if (tiles_.defined()) {
+    tiles_.run(x, sum, false, cpu::Epilogue::kAdd);
+  } else {
+    sum.add_(forward(x));
+  }
+}
+
 RowLinear::RowLinear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement)
     : columns_(weight.size(0)), kernels_(placement.uses_kernels()) {
+  if (placement.uses_tiles()) {
+    tiles_ = TileLinear(weight, bias,
+                        placement.int8 ? cpu::TileWeight::kInt8 : cpu::TileWeight::kBFloat16);
+    return;
+  }
   if (!kernels_) {
     weight_ = weight.to(placement.device, placement.dtype, false, true);
     if (bias.defined()) bias_ = bias.to(placement.device, placement.dtype, false, true);
     return;
   }
-  const auto storage = placement.dtype == at::kFloat ? at::kFloat : at::kHalf;
+  const auto storage = placement.int8                  ? at::kChar
+                       : placement.dtype == at::kFloat ? at::kFloat
+                                                       : at::kHalf;
   const int64_t padding = (cpu::kBlock - columns_ % cpu::kBlock) % cpu::kBlock;
   const int64_t inner = weight.size(1);
   weight_ = empty_huge({(columns_ + padding) / cpu::kBlock, inner, cpu::kBlock},
                        at::TensorOptions(storage));
+  bias_ = at::zeros({columns_ + padding}, at::kFloat);
+  if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
+  if (placement.int8) scale_ = at::zeros({columns_ + padding}, at::kFloat);
   // In parts: converting a vocabulary's embedding whole would hold it twice.
   for (int64_t first = 0; first < columns_; first += kPackRows) {
-    at::Tensor part = weight.narrow(0, first, std::min(kPackRows, columns_ - first)).to(storage);
+    const int64_t rows = std::min(kPackRows, columns_ - first);
+    at::Tensor part = weight.narrow(0, first, rows);
+    if (placement.int8) {
+      part = part.to(at::kFloat);
+      const at::Tensor scale = part.abs().amax(1).div_(127);
+      scale_.narrow(0, first, rows).copy_(scale);
+      part = part.div(scale.clamp_min(1e-30).unsqueeze(1)).round_();
+    }
+    part = part.to(storage);
     if (first + kPackRows >= columns_) part = at::constant_pad_nd(part, {0, 0, 0, padding});
     const int64_t blocks = part.size(0) / cpu::kBlock;
     weight_.narrow(0, first / cpu::kBlock, blocks)
         .copy_(part.view({blocks, cpu::kBlock, inner}).transpose(1, 2));
   }
-  bias_ = at::zeros({columns_ + padding}, at::kFloat);
-  if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
 }
 
 void RowLinear::run(const at::Tensor& x, at::Tensor& out, RowKind kind,
                     cpu::Epilogue epilogue) const {
+  if (tiles_.defined()) {
+    tiles_.run(x.contiguous(), out, true, epilogue);
+    return;
+  }
   const cpu::LinearArgs args = {
       .x = x.const_data_ptr<float>(),
       .weight = weight_.const_data_ptr(),
-      .storage =
-          weight_.scalar_type() == at::kHalf ? cpu::Storage::kFloat16 : cpu::Storage::kFloat32,
+      .storage = storage_of(weight_),
+      .scale = scale_.defined() ? scale_.const_data_ptr<float>() : nullptr,
       .bias = bias_.const_data_ptr<float>(),
       .out = out.data_ptr<float>(),
       .rows = x.size(0),
@@ -123,7 +167,7 @@ at::Tensor RowLinear::forward(const at::Tensor& x, RowKind kind, Activation acti
     return activation == Activation::kGelu ? at::gelu(out) : out;
   }
   at::Tensor out = at::empty({x.size(0), columns_}, at::kFloat);
-  run(x, out, kind, activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone);
+  run(x, out, kind, epilogue_of(activation));
   return out;
 }
 
@@ -139,11 +183,18 @@ at::Tensor RowLinear::rows(const std::vector<int64_t>& indices) const {
   if (!kernels_) {
     return weight_.index_select(0, at::tensor(indices, at::kLong).to(weight_.device()));
   }
-  const int64_t inner = weight_.size(1);
-  at::Tensor out = at::empty({static_cast<int64_t>(indices.size()), inner}, at::kFloat);
-  for (size_t i = 0; i < indices.size(); ++i) {
-    out.select(0, static_cast<int64_t>(i))
-        .copy_(weight_.select(0, indices[i] / cpu::kBlock).select(1, indices[i] % cpu::kBlock));
+  const auto count = static_cast<int64_t>(indices.size());
+  const int64_t inner = tiles_.defined() ? tiles_.inner() : weight_.size(1);
+  at::Tensor out = at::empty({count, inner}, at::kFloat);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t index = indices[static_cast<size_t>(i)];
+    if (tiles_.defined()) {
+      tiles_.row(index, out.data_ptr<float>() + i * inner);
+      continue;
+    }
+    at::Tensor row = out.select(0, i);
+    row.copy_(weight_.select(0, index / cpu::kBlock).select(1, index % cpu::kBlock));
+    if (scale_.defined()) row.mul_(scale_.select(0, index));
   }
   return out;
 }

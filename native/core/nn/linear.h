@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/kernels.h"
 #include "nn/placement.h"
+#include "nn/tile_linear.h"
 
 namespace voxpod {
 
@@ -13,19 +14,22 @@ enum class Activation { kNone, kGelu };
 /// prompt, which is never batched with others and may be computed faster, in bfloat16.
 enum class RowKind { kStep, kPrompt };
 
-/// A linear layer for many rows at once (an encoder): x [rows, in] in the placement's type to
-/// [rows, out] in the same. On a CPU the weights are kept as oneDNN wants them and the activation
-/// is fused.
+/// A linear layer for many rows at once (an encoder), in the placement's type. On a CPU the weights
+/// are kept as AMX's tiles, or as oneDNN wants them, and the activation is fused.
 class Linear {
  public:
   Linear() = default;
   /// `weight` [out, in] and `bias` [out], of any floating type; they are copied to the placement.
   Linear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement);
 
+  /// x [rows, in] to [rows, out], both in the placement's type; with tiles x may be float32.
   at::Tensor forward(const at::Tensor& x, Activation activation = Activation::kNone) const;
+  /// sum += forward(x), in place; `sum` is float32.
+  void add_to(at::Tensor& sum, const at::Tensor& x) const;
   int64_t weight_bytes() const { return bytes_; }
 
  private:
+  TileLinear tiles_;
   at::Tensor weight_;
   at::Tensor bias_;
   bool packed_ = false;
@@ -33,9 +37,10 @@ class Linear {
 };
 
 /// A linear layer for few rows (a decoder's step): x [rows, in] to [rows, out] in the placement's
-/// activation type. On a CPU it computes in float32 from float16 weights (float32 ones where the
-/// placement says float32), each row alone, so that a row does not depend on its batch. OpenAI's
-/// checkpoints are float16: nothing is lost.
+/// activation type. On a CPU each row is computed alone, so that it does not depend on its batch:
+/// on AMX's tiles, from weights in bfloat16 or int8 and inputs twice as exact; without AMX in
+/// float32 from weights in float16 (OpenAI's checkpoints are: nothing is lost), int8, or, where the
+/// placement says float32, float32.
 class RowLinear {
  public:
   RowLinear() = default;
@@ -47,12 +52,16 @@ class RowLinear {
   void add_to(at::Tensor& sum, const at::Tensor& x, RowKind kind) const;
   /// Rows `indices` of the weight, as an embedding: [indices, in] in the activation type.
   at::Tensor rows(const std::vector<int64_t>& indices) const;
-  int64_t weight_bytes() const { return static_cast<int64_t>(weight_.nbytes()); }
+  int64_t weight_bytes() const {
+    return tiles_.defined() ? tiles_.bytes() : static_cast<int64_t>(weight_.nbytes());
+  }
 
  private:
   void run(const at::Tensor& x, at::Tensor& out, RowKind kind, cpu::Epilogue epilogue) const;
 
+  TileLinear tiles_;
   at::Tensor weight_;  ///< [out, in], or packed [out / kBlock, in, kBlock] with kernels
+  at::Tensor scale_;   ///< of each column, padded; int8 only
   at::Tensor bias_;
   int64_t columns_ = 0;
   bool kernels_ = false;

@@ -34,6 +34,10 @@ at::Device parse_device(const std::string& name) {
 
 }  // namespace
 
+bool Placement::uses_tiles() const {
+  return uses_kernels() && dtype == at::kBFloat16 && cpu::has_tiles();
+}
+
 Placement make_placement(const std::string& device, const std::string& dtype) {
   Placement placement;
   placement.device = parse_device(device);
@@ -52,17 +56,21 @@ Placement make_placement(const std::string& device, const std::string& dtype) {
            "float16 is for CUDA devices; a CPU computes in float32 or bfloat16");
     }
     placement.dtype = at::kHalf;
-  } else if (dtype == "auto") {
+  } else if (dtype == "int8" && !on_cpu) {
+    fail(ErrorCode::kModelUnsupported, "int8 is for CPUs; use auto, bfloat16 or float16");
+  } else if (dtype == "auto" || dtype == "int8") {
     placement.dtype = on_cpu && !cpu::fast_bfloat16() ? at::kFloat : at::kBFloat16;
+    placement.int8 = dtype == "int8";
   } else {
     fail(ErrorCode::kInvalidArgument, "Unknown dtype ", dtype,
-         ": expected auto, float32, bfloat16 or float16");
+         ": expected auto, float32, bfloat16, float16 or int8");
   }
   return placement;
 }
 
-std::string dtype_name(at::ScalarType dtype) {
-  switch (dtype) {
+std::string dtype_name(const Placement& placement) {
+  if (placement.int8) return "int8";
+  switch (placement.dtype) {
     case at::kFloat:
       return "float32";
     case at::kBFloat16:
@@ -70,7 +78,7 @@ std::string dtype_name(at::ScalarType dtype) {
     case at::kHalf:
       return "float16";
     default:
-      return c10::toString(dtype);
+      return c10::toString(placement.dtype);
   }
 }
 

@@ -9,9 +9,47 @@
 #include <vector>
 
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/tiles.h"
+#include "nn/scratch.h"
 
 namespace voxpod {
 namespace {
+
+at::Tensor on_tiles(const at::Tensor& query_key_value, int64_t heads) {
+  const int64_t time = query_key_value.size(0);
+  const int64_t width = query_key_value.size(1) / 3;
+  const int64_t head = width / heads;
+  at::Tensor out = at::empty({time, width}, query_key_value.options());
+  const cpu::WindowAttentionArgs args = {
+      .query_key_value = static_cast<const uint16_t*>(query_key_value.const_data_ptr()),
+      .out = static_cast<uint16_t*>(out.data_ptr()),
+      .time = time,
+      .heads = heads,
+      .head = head,
+      .scale = 1 / std::sqrt(static_cast<float>(head)),
+      .scratch = nullptr,
+  };
+  const uint16_t* keys = args.query_key_value + width;
+  const int64_t packed = cpu::tile_head_bytes(cpu::TileWeight::kBFloat16, time, head);
+  const auto bytes = static_cast<size_t>(packed + cpu::tile_scores_bytes(time));
+  // A head is packed by whoever works on it: it is split only where there are more threads.
+  const int64_t parts = (at::get_num_threads() + heads - 1) / heads;
+  const int64_t rows = cpu::panels_of((time + parts - 1) / parts) * cpu::kPanelRows;
+  at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
+    uint8_t* memory = scratch(bytes);
+    for (int64_t task = begin; task < end; ++task) {
+      if (task == begin || task % parts == 0) {
+        const int64_t offset = task / parts * head;
+        cpu::pack_head_tiles(cpu::TileWeight::kBFloat16, keys + offset, keys + width + offset,
+                             3 * width, time, head, memory);
+      }
+      const int64_t first = std::min(task % parts * rows, time);
+      cpu::window_attention_tiles(args, task / parts, first, std::min(first + rows, time), memory,
+                                  memory + packed);
+    }
+  });
+  return out;
+}
 
 at::Tensor by_kernel(const at::Tensor& query_key_value, int64_t heads) {
   const int64_t time = query_key_value.size(0);
@@ -49,8 +87,12 @@ at::Tensor by_kernel(const at::Tensor& query_key_value, int64_t heads) {
 
 at::Tensor window_attention(const at::Tensor& query_key_value, int64_t heads,
                             const Placement& placement) {
+  const int64_t head_size = query_key_value.size(1) / 3 / heads;
+  if (placement.uses_tiles() && head_size % cpu::kBlock == 0) {
+    return on_tiles(query_key_value.contiguous(), heads);
+  }
   if (placement.uses_kernels() && query_key_value.scalar_type() == at::kBFloat16 &&
-      cpu::has_window_attention()) {
+      cpu::has_bfloat16_kernels() && head_size % cpu::kBlock == 0) {
     return by_kernel(query_key_value.contiguous(), heads);
   }
   const int64_t time = query_key_value.size(0);

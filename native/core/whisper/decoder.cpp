@@ -1,6 +1,5 @@
 #include "whisper/decoder.h"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 
@@ -61,26 +60,14 @@ at::Tensor Decoder::embed(std::span<const Row> rows) const {
   return x.add_(positions_.index_select(0, at::tensor(positions, at::kLong).to(placement_.device)));
 }
 
-at::Tensor Decoder::cross_attention(int64_t layer, const at::Tensor& query,
-                                    std::span<const Row> rows) const {
-  // Neighbours that share a window read it once.
-  std::vector<at::Tensor> parts;
-  for (size_t begin = 0; begin < rows.size();) {
-    size_t end = begin + 1;
-    while (end < rows.size() && rows[end].audio == rows[begin].audio) ++end;
-    const auto count = static_cast<int64_t>(end - begin);
-    parts.push_back(
-        rows[begin].audio->attend(layer, query.narrow(0, static_cast<int64_t>(begin), count)));
-    begin = end;
-  }
-  return parts.size() == 1 ? parts[0] : at::cat(parts);
-}
-
 at::Tensor Decoder::hidden(std::span<const Row> rows, RowKind kind, SelfCache& cache,
                            const QueryObserver& observer) const {
   std::vector<CachePosition> positions;
-  positions.reserve(rows.size());
-  for (const Row& row : rows) positions.push_back(row.at);
+  std::vector<const CrossCache*> windows;
+  for (const Row& row : rows) {
+    positions.push_back(row.at);
+    windows.push_back(row.audio);
+  }
   const auto dtype = placement_.activation();
   at::Tensor x = embed(rows);
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -91,7 +78,7 @@ at::Tensor Decoder::hidden(std::span<const Row> rows, RowKind kind, SelfCache& c
     layer.self_out.add_to(x, cache.attend(index, qkv[0], qkv[1], qkv[2], positions), kind);
     const at::Tensor query = layer.query.forward(layer.cross_norm.forward(x, dtype), kind);
     if (observer) observer(index, query);
-    layer.cross_out.add_to(x, cross_attention(index, query, rows), kind);
+    layer.cross_out.add_to(x, CrossCache::attend(index, query, windows), kind);
     layer.mlp_out.add_to(
         x, layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), kind, Activation::kGelu), kind);
   }

@@ -5,7 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "nn/cached_attention.h"
+#include "nn/cross_cache.h"
+#include "nn/self_cache.h"
 #include "whisper/geometry.h"
 #include "whisper/weights.h"
 
@@ -56,8 +57,6 @@ class Decoder {
   };
 
   at::Tensor embed(std::span<const Row> rows) const;
-  at::Tensor cross_attention(int64_t layer, const at::Tensor& query,
-                             std::span<const Row> rows) const;
 
   Placement placement_;
   AttentionShape shape_;

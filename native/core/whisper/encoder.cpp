@@ -44,14 +44,16 @@ Encoder::Encoder(Weights& weights, const Geometry& geometry)
 
 at::Tensor Encoder::forward(const at::Tensor& mel, const Cancellation& cancellation) const {
   const at::ScalarType dtype = placement_.dtype;
+  // Tiles round the norms' float32 on their way in.
+  const at::ScalarType normal = placement_.uses_tiles() ? at::kFloat : dtype;
   at::Tensor x = convolve(conv1_, mel.t().to(dtype), 1);
   x = convolve(conv2_, x, 2).to(at::kFloat).add_(positions_);
   for (const Layer& layer : layers_) {
     cancellation.check();
-    const at::Tensor qkv = layer.query_key_value.forward(layer.attention_norm.forward(x, dtype));
-    x.add_(layer.attention_out.forward(window_attention(qkv, heads_, placement_)));
-    x.add_(layer.mlp_out.forward(
-        layer.mlp_in.forward(layer.mlp_norm.forward(x, dtype), Activation::kGelu)));
+    const at::Tensor qkv = layer.query_key_value.forward(layer.attention_norm.forward(x, normal));
+    layer.attention_out.add_to(x, window_attention(qkv, heads_, placement_));
+    layer.mlp_out.add_to(
+        x, layer.mlp_in.forward(layer.mlp_norm.forward(x, normal), Activation::kGelu));
   }
   return norm_.forward(x, dtype);
 }

@@ -8,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "signal/log_mel.h"
 #include "whisper/alignment.h"
 #include "whisper/sampling.h"
 
@@ -83,36 +82,43 @@ void Model::post(const CancellationPtr& cancellation, const std::shared_ptr<Done
   });
 }
 
-void Model::log_mel(std::span<const float> pcm, const CancellationPtr& cancellation,
-                    Done<at::Tensor> done) {
+void Model::push(Features features, std::span<const float> pcm, const CancellationPtr& cancellation,
+                 Done<int64_t> done) {
   const auto guarded = guard(cancellation);
-  post<at::Tensor>(guarded, std::make_shared<Done<at::Tensor>>(std::move(done)),
-                   [this, guarded, pcm] {
-                     return voxpod::log_mel(pcm, geometry_.mels, *guarded).to(placement_.device);
-                   });
+  post<int64_t>(
+      guarded, std::make_shared<Done<int64_t>>(std::move(done)),
+      [guarded, features = std::move(features), pcm] { return features->push(pcm, *guarded); });
 }
 
-void Model::encode(at::Tensor features, int64_t start, int64_t frames,
+void Model::finish(Features features, const CancellationPtr& cancellation, Done<int64_t> done) {
+  const auto guarded = guard(cancellation);
+  post<int64_t>(guarded, std::make_shared<Done<int64_t>>(std::move(done)),
+                [guarded, features = std::move(features)] { return features->finish(*guarded); });
+}
+
+void Model::encode(Features features, int64_t start, int64_t frames,
                    const CancellationPtr& cancellation, Done<Window> done) {
-  if (start < 0 || frames < 1 || frames > kWindowFrames || start > features.size(1) - frames) {
-    std::ostringstream message;
-    message << "Frames " << start << " to " << start + frames << " are no part of "
-            << features.size(1) << " frames of at most " << kWindowFrames;
-    done(Error(ErrorCode::kInvalidArgument, message.str()));
+  try {
+    if (frames > kWindowFrames) {
+      fail(ErrorCode::kInvalidArgument, "A window has ", kWindowFrames, " frames, not ", frames);
+    }
+    features->check(start, frames);
+  } catch (...) {
+    done(current_error());
     return;
   }
   const auto guarded = guard(cancellation);
   post<Window>(guarded, std::make_shared<Done<Window>>(std::move(done)),
                [this, guarded, features = std::move(features), start, frames] {
-                 return decoder_->read_audio(encode_window(features, start, frames, *guarded));
+                 return decoder_->read_audio(encode_window(*features, start, frames, *guarded));
                });
 }
 
-at::Tensor Model::encode_window(const at::Tensor& features, int64_t start, int64_t frames,
+at::Tensor Model::encode_window(const LogMelStream& features, int64_t start, int64_t frames,
                                 const Cancellation& cancellation) const {
   // openai-whisper pads the normalised features with 0, not the audio with silence.
-  const at::Tensor mel =
-      at::constant_pad_nd(features.narrow(1, start, frames), {0, kWindowFrames - frames});
+  const at::Tensor mel = at::constant_pad_nd(features.window(start, frames).to(placement_.device),
+                                             {0, kWindowFrames - frames});
   return encoder_->forward(mel, cancellation);
 }
 

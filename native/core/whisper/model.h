@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/inference_thread.h"
+#include "signal/log_mel.h"
 #include "whisper/decoder.h"
 #include "whisper/decoding.h"
 #include "whisper/encoder.h"
@@ -28,6 +29,7 @@ struct ModelOptions {
 class Model {
  public:
   using Window = std::shared_ptr<const CrossCache>;
+  using Features = std::shared_ptr<LogMelStream>;
 
   /// Loads on the calling thread. Throws as `open` and `make_placement` do, and kCancelled.
   Model(const std::filesystem::path& folder, const ModelOptions& options,
@@ -38,12 +40,16 @@ class Model {
   const Placement& placement() const { return placement_; }
   int64_t weight_bytes() const { return weight_bytes_; }
 
-  /// 16 kHz PCM, which must live until `done` is called, to features [mels, frames] on the device.
-  void log_mel(std::span<const float> pcm, const CancellationPtr& cancellation,
-               Done<at::Tensor> done);
+  /// Features of a recording yet to come, which is pushed on the inference thread.
+  Features features() const { return std::make_shared<LogMelStream>(geometry_.mels); }
+  /// Takes 16 kHz PCM, which must live until `done` is called with the frames that are complete.
+  void push(Features features, std::span<const float> pcm, const CancellationPtr& cancellation,
+            Done<int64_t> done);
+  /// The end of the recording: `done` is called with its frames.
+  void finish(Features features, const CancellationPtr& cancellation, Done<int64_t> done);
   /// Encodes frames [start, start + frames) of the features, zero-padded to a window.
-  void encode(at::Tensor features, int64_t start, int64_t frames,
-              const CancellationPtr& cancellation, Done<Window> done);
+  void encode(Features features, int64_t start, int64_t frames, const CancellationPtr& cancellation,
+              Done<Window> done);
   /// Probabilities of the language tokens, given the start-of-transcript token.
   void detect_language(Window window, int64_t start_of_transcript, std::vector<int64_t> languages,
                        const CancellationPtr& cancellation, Done<std::vector<float>> done);
@@ -72,7 +78,7 @@ class Model {
   template <typename T>
   void post(const CancellationPtr& cancellation, const std::shared_ptr<Done<T>>& done,
             std::function<T()> work);
-  at::Tensor encode_window(const at::Tensor& features, int64_t start, int64_t frames,
+  at::Tensor encode_window(const LogMelStream& features, int64_t start, int64_t frames,
                            const Cancellation& cancellation) const;
 
   // On the inference thread:

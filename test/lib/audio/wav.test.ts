@@ -4,14 +4,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileReader, memoryReader } from '../../../lib/audio/reader.js';
-import { readWav, type Pcm } from '../../../lib/audio/wav.js';
+import { collect } from '../../../lib/audio/pcm.js';
+import { openWav } from '../../../lib/audio/wav.js';
 import { AudioError, type ErrorCode } from '../../../lib/errors.js';
 import { chunk, tone, wavBytes, type WavParts } from './wav_bytes.js';
 
+interface Pcm {
+  samples: Float32Array;
+  sampleRate: number;
+}
+
 async function read(bytes: Buffer, maxSeconds = 3600): Promise<Pcm> {
-  const pcm = await readWav(memoryReader(bytes), { maxSeconds });
-  assert.ok(pcm !== undefined, 'left to ffmpeg');
-  return pcm;
+  const source = await openWav(memoryReader(bytes), { maxSeconds });
+  assert.ok(source !== undefined, 'left to ffmpeg');
+  return { samples: await collect(source), sampleRate: source.sampleRate };
 }
 
 async function values(parts: WavParts): Promise<number[]> {
@@ -20,7 +26,7 @@ async function values(parts: WavParts): Promise<number[]> {
 
 async function refuses(bytes: Buffer, code: ErrorCode, message: RegExp): Promise<void> {
   await assert.rejects(
-    readWav(memoryReader(bytes), { maxSeconds: 3600 }),
+    openWav(memoryReader(bytes), { maxSeconds: 3600 }),
     (error: unknown) =>
       error instanceof AudioError && error.code === code && message.test(error.message),
   );
@@ -139,7 +145,7 @@ describe('WAV samples', () => {
 
   it('leaves ADPCM to ffmpeg', async () => {
     const bytes = wavBytes({ code: 2, bits: 4, frameBytes: 256 });
-    assert.equal(await readWav(memoryReader(bytes), { maxSeconds: 60 }), undefined);
+    assert.equal(await openWav(memoryReader(bytes), { maxSeconds: 60 }), undefined);
   });
 
   it('reads files like memory', async () => {
@@ -152,11 +158,12 @@ describe('WAV samples', () => {
       });
       const path = join(folder, 'a.wav');
       await writeFile(path, bytes);
-      const reader = await fileReader(path);
-      const fromFile = await readWav(reader, { maxSeconds: 60 }).finally(() => reader.close());
+      const fromFile = await openWav(await fileReader(path), { maxSeconds: 60 });
       assert.ok(fromFile !== undefined);
-      assert.equal(fromFile.samples.length, 200_000);
-      assert.deepEqual(fromFile.samples, (await read(bytes)).samples);
+      assert.equal(fromFile.samples, 200_000);
+      const samples = await collect(fromFile);
+      assert.equal(samples.length, 200_000);
+      assert.deepEqual(samples, (await read(bytes)).samples);
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -201,7 +208,7 @@ describe('WAV files that are wrong', () => {
 
   it('refuses more seconds than allowed before it takes memory', async () => {
     const bytes = wavBytes({ data: tone(32_000) });
-    await assert.rejects(readWav(memoryReader(bytes), { maxSeconds: 1.9 }), {
+    await assert.rejects(openWav(memoryReader(bytes), { maxSeconds: 1.9 }), {
       code: 'AUDIO_TOO_LARGE',
     });
     assert.equal((await read(bytes, 2)).samples.length, 32_000);

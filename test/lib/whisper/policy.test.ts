@@ -66,18 +66,11 @@ describe('splitWindow', () => {
 
 describe('clipFrames', () => {
   it('pairs starts and ends, the last end being that of the recording', () => {
-    assert.deepEqual(clipFrames([], 700), [[0, 700]]);
-    assert.deepEqual(clipFrames([0], 700), [[0, 700]]);
-    assert.deepEqual(clipFrames([1.005, 2, 3.5], 700), [
+    assert.deepEqual(clipFrames([]), [[0, Infinity]]);
+    assert.deepEqual(clipFrames([0]), [[0, Infinity]]);
+    assert.deepEqual(clipFrames([1.005, 2, 3.5]), [
       [100, 200],
-      [350, 700],
-    ]);
-  });
-
-  it('ends at the end of the recording', () => {
-    assert.deepEqual(clipFrames([6, 8, 9, 10], 700), [
-      [600, 700],
-      [700, 700],
+      [350, Infinity],
     ]);
   });
 });
@@ -226,8 +219,8 @@ async function loopOver(
   const asked: [number, number, readonly number[]][] = [];
   const done: number[] = [];
   const loop: SeekLoop = {
-    frames: 4000,
-    clips: [[0, 4000]],
+    reach: ending(4000),
+    clips: [[0, Infinity]],
     timestampBegin: begin,
     framesPerTimestamp: 2,
     thresholds,
@@ -245,6 +238,11 @@ async function loopOver(
   const segments: Segment[] = [];
   for await (const segment of seekLoop(loop)) segments.push(segment);
   return { segments, asked, done };
+}
+
+/** A recording of so many frames, whose end is found by reading up to it. */
+function ending(frames: number): SeekLoop['reach'] {
+  return (frame) => Promise.resolve(Math.min(frame, frames));
 }
 
 describe('seekLoop', () => {
@@ -318,11 +316,34 @@ describe('seekLoop', () => {
         [700, 500],
       ],
     );
-    assert.deepEqual(done, [300, 600, 1200, 4000]);
+    assert.deepEqual(done, [300, 600, 1200]);
     assert.deepEqual([segments[0]?.start, segments.at(-1)?.end], [1, 12]);
   });
 
+  it('ends clips at the end of the recording, and reads no further than it decodes', async () => {
+    const reached: number[] = [];
+    const { asked } = await loopOver([{}, {}], {
+      reach: (frame) => {
+        reached.push(frame);
+        return ending(700)(frame);
+      },
+      clips: [
+        [100, 500],
+        [600, 800],
+        [900, 1000],
+      ],
+    });
+    assert.deepEqual(
+      asked.map(([seek, size]) => [seek, size]),
+      [
+        [100, 400],
+        [600, 100],
+      ],
+    );
+    assert.deepEqual(reached, [500, 500, 800, 800, 1000]);
+  });
+
   it('decodes nothing of nothing', async () => {
-    assert.deepEqual((await loopOver([], { frames: 0, clips: [[0, 0]] })).asked, []);
+    assert.deepEqual((await loopOver([], { reach: ending(0) })).asked, []);
   });
 });

@@ -18,6 +18,7 @@ const s3 = await startS3Server();
 
 interface Fixture {
   cache: string;
+  hub: LocalHub;
   run: (
     args: string[],
     env?: NodeJS.ProcessEnv,
@@ -46,6 +47,7 @@ async function fixture(t: TestContext): Promise<Fixture> {
   const cache = await temporaryFolder(t);
   return {
     cache,
+    hub,
     run: async (args, env = {}) => {
       const child = spawn(process.execPath, [MAIN, ...args], {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -105,6 +107,29 @@ test('a model is pulled, listed, verified, found corrupt, pulled again and delet
   const gone = await run(['models', 'rm', 'org/model']);
   assert.equal(gone.code, 1);
   assert.match(gone.err, /in no tier.*MODEL_NOT_FOUND/);
+});
+
+test('a speech model is pulled, listed, verified and deleted by its name; it cannot transcribe', async (t) => {
+  const { run, hub } = await fixture(t);
+  const folder = 'F5TTS_v1_Base';
+  hub.repositories.set('SWivid/F5-TTS', {
+    commit: 'f5'.repeat(20),
+    files: new Map([
+      [`${folder}/model_1250000.safetensors`, randomBytes(50_000)],
+      [`${folder}/vocab.txt`, randomBytes(2000)],
+      ['F5TTS_Base/model_1200000.safetensors', randomBytes(5000)],
+    ]),
+  });
+  assert.equal((await run(['models', 'pull', 'f5-tts'])).code, 0);
+  const listed = await run(['models', 'list']);
+  assert.match(listed.out, /^f5-tts-v1-base +user .*whole/m);
+  const verified = await run(['models', 'verify', 'f5-tts-v1-base']);
+  assert.match(verified.out, /f5-tts-v1-base \(user\): 2 files, 52\.0 kB, as published/);
+  const transcribed = await run(['transcribe', '--model', 'f5-tts', 'none.wav']);
+  assert.equal(transcribed.code, 1);
+  assert.match(transcribed.err, /f5-tts cannot transcribe/);
+  assert.match((await run(['models', 'rm', 'f5-tts'])).out, /deleted from user/);
+  assert.equal((await run(['models', 'verify', 'f5-tts'])).code, 1);
 });
 
 test('the tiers are shown, cleared up, and migrated between', async (t) => {

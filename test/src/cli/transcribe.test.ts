@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { findLibtorch } from '../../../lib/libtorch.js';
+import { ModelStore } from '../../../src/models/store.js';
 import { clip, tinyFolder, whyNotReal } from '../models/real.js';
 import { temporaryFolder } from '../storage/temporary.js';
 
@@ -13,9 +15,13 @@ const main = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 const skip = whyNotReal(true);
 
 function start(...args: string[]): ChildProcess {
+  return startWith({}, ...args);
+}
+
+function startWith(env: NodeJS.ProcessEnv, ...args: string[]): ChildProcess {
   return spawn(process.execPath, [main, 'transcribe', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, VOXPOD_OFFLINE: '1' },
+    env: { ...process.env, VOXPOD_OFFLINE: '1', ...env },
   });
 }
 
@@ -141,4 +147,29 @@ test('an interrupt ends it soon, with 130', { skip }, async () => {
   assert.ok(performance.now() - started < 3000);
   assert.equal(child.exitCode, 130, await errors);
   assert.doesNotMatch(await errors, /\n\s+at /);
+});
+
+test('its model is not evicted by another process while it works', { skip }, async (t) => {
+  const cache = await temporaryFolder(t);
+  const env = { VOXPOD_CACHE: cache, LIBTORCH: findLibtorch().libtorch?.directory };
+  const store = new ModelStore({ env });
+  const home = join(store.cache.tiers[0]?.path ?? '', 'models--org--tiny');
+  const commit = 'a'.repeat(40);
+  await mkdir(join(home, 'snapshots'), { recursive: true });
+  await cp(tinyFolder, join(home, 'snapshots', commit), { recursive: true, dereference: true });
+  await mkdir(join(home, 'refs'));
+  await writeFile(join(home, 'refs', 'main'), commit);
+
+  const clips = Array.from({ length: 5 }, () => clip('jfk.wav'));
+  const child = startWith(env, '--model', 'org/tiny', '--language', 'en', ...clips);
+  const errors = text(child.stderr as NodeJS.ReadableStream);
+  // By now the model is in use; before, while it is loaded, as well.
+  await Promise.race([once(child.stdout as NodeJS.ReadableStream, 'data'), once(child, 'close')]);
+  const [during] = await store.cache.remove('org/tiny', {});
+  assert.equal(during?.outcome, 'leased');
+  child.stdout?.resume();
+  await once(child, 'close');
+  assert.equal(child.exitCode, 0, await errors);
+  const [afterwards] = await store.cache.remove('org/tiny', {});
+  assert.equal(afterwards?.outcome, 'done');
 });

@@ -1,15 +1,36 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { catalogueEntry, modelNames, parseModelName } from '../../../src/models/catalogue.js';
-import { filesToFetch, missingFrom } from '../../../src/models/files.js';
+import { chooseFiles } from '../../../src/models/files.js';
+import {
+  catalogueEntry,
+  modelNameOf,
+  modelNames,
+  parseModelName,
+  requireWhisper,
+} from '../../../src/models/catalogue.js';
 
 test('every name is known with and without its prefix', () => {
-  for (const name of modelNames()) {
+  for (const name of modelNames('whisper')) {
     const entry = catalogueEntry(name);
     assert.ok(entry, name);
     assert.equal(catalogueEntry(`whisper-${name}`), entry);
     assert.match(entry.repository, /^(openai|distil-whisper)\/[\w.-]+$/);
     assert.ok(entry.bytes > 100e6 && entry.bytes < 7e9, name);
+  }
+});
+
+test('every model has a place of its own in a cache, and its name back', () => {
+  const places = new Map<string, string>();
+  for (const name of modelNames()) {
+    const { name: full, repository, revision } = parseModelName(name);
+    const place = `${repository}@${revision}`;
+    assert.equal(places.get(place) ?? full, full);
+    places.set(place, full);
+    if (revision === 'main') assert.equal(modelNameOf(repository), full);
+  }
+  for (const name of ['f5-tts', 'e2-tts', 'higgs-audio-v2', 'silero-vad']) {
+    assert.ok(modelNames().includes(name), name);
+    assert.ok(!modelNames('whisper').includes(name), name);
   }
 });
 
@@ -29,17 +50,18 @@ test('aliases and odd names lead to their repositories', () => {
     );
   }
   assert.deepEqual(parseModelName('org/name@v1.2'), {
-    ...{ name: 'org/name', repository: 'org/name', revision: 'v1.2' },
+    ...{ name: 'org/name', repository: 'org/name', hub: 'org/name', revision: 'v1.2' },
+    ...{ family: undefined, subfolder: undefined },
   });
 });
 
 test('mirrors are pinned in every file', () => {
-  for (const name of ['base', 'tiny.en']) {
-    const mirror = catalogueEntry(name)?.mirror;
+  for (const name of ['base', 'tiny.en', 'silero-vad']) {
+    const { family, mirror } = catalogueEntry(name) ?? {};
     assert.ok(mirror);
     for (const requirement of mirror.requirements) assert.match(requirement, /^[\w-]+==[\d.]+$/);
     for (const file of mirror.files) assert.match(file.sha256, /^[0-9a-f]{64}$/);
-    assert.deepEqual(missingFrom(mirror.files.map(({ path }) => path)), []);
+    assert.deepEqual(chooseFiles({ family }, mirror.files).lacks, []);
   }
 });
 
@@ -68,27 +90,14 @@ test('what is no name of a repository never becomes a path or URL', () => {
   }
 });
 
-test('one set of weights is chosen from a repository', () => {
-  const common = ['config.json', 'tokenizer.json'];
-  const noise = ['README.md', 'pytorch_model.bin', 'flax_model.msgpack', 'vocab.json'];
-  const fp32 = ['model.fp32-00001-of-00002.safetensors', 'model.safetensors.index.fp32.json'];
-  assert.deepEqual(filesToFetch([...noise, ...fp32, ...common, 'model.safetensors', 'model.bin']), [
-    ...common,
-    'model.safetensors',
-  ]);
-  const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
-  assert.deepEqual(filesToFetch([...common, ...shards, ...fp32, 'model.safetensors.index.json']), [
-    ...common,
-    'model.safetensors.index.json',
-    ...shards,
-  ]);
-  assert.deepEqual(filesToFetch([...noise, ...common, 'model.bin', 'vocabulary.txt']), [
-    ...common,
-    'model.bin',
-    'vocabulary.txt',
-  ]);
-  assert.deepEqual(missingFrom(filesToFetch(['config.json'])), [
-    'tokenizer.json',
-    'model.safetensors or model.bin',
-  ]);
+test('what is known not to transcribe is refused before it is fetched', () => {
+  for (const name of ['f5-tts', 'SWivid/F5-TTS@main', 'silero-vad', 'higgs-audio-v2-original']) {
+    assert.throws(() => requireWhisper(name), {
+      code: 'MODEL_UNSUPPORTED',
+      message: /cannot transcribe.*base.*turbo/,
+    });
+  }
+  for (const name of ['turbo', 'whisper-base', 'openai/whisper-tiny', 'org/any@v1', '/a/folder']) {
+    requireWhisper(name);
+  }
 });

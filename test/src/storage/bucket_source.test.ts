@@ -148,7 +148,8 @@ test('a manifest that names files outside of its folder, or parts that do not fi
   const text = server.text(key) ?? '';
   for (const [from, to] of [
     ['"config.json"', '"../config.json"'],
-    ['"config.json"', '"lib/config.json"'],
+    ['"config.json"', '"lib/../../config.json"'],
+    ['"config.json"', '"/lib/config.json"'],
     ['"offset": 8388608', '"offset": 8388600'],
     ['"repository"', '"repo'],
   ]) {

@@ -17,6 +17,8 @@ export class LocalHub {
   /** "GET /path" of every request, with the range asked for. */
   readonly requests: string[] = [];
   intercept: Interception = () => false;
+  /** Entries of a listing that are given at once, as the real hub gives 1000. */
+  pageSize = 1000;
   /** Bytes a second of every file transfer; 0 for no limit. */
   bytesPerSecond = 0;
   readonly #server: Server;
@@ -45,7 +47,8 @@ export class LocalHub {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = decodeURIComponent(request.url ?? '');
+    const [path = '', query = ''] = (request.url ?? '').split('?', 2);
+    const url = decodeURIComponent(path);
     const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(url);
     const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url);
     const repository = this.repositories.get((api ?? file)?.[1] ?? '');
@@ -54,7 +57,7 @@ export class LocalHub {
       const siblings = [...repository.files.keys()].map((rfilename) => ({ rfilename }));
       return sendJson(response, { id: api[1], sha: repository.commit, siblings });
     }
-    if (api) return sendJson(response, [...repository.files].map(treeEntry));
+    if (api) return this.#tree(response, repository, path, new URLSearchParams(query));
     const content = repository.files.get(file?.[3] ?? '');
     if (!content || file?.[2] !== repository.commit) return void response.writeHead(404).end();
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
@@ -68,6 +71,32 @@ export class LocalHub {
     void this.#send(response, rest);
   }
 
+  #tree(
+    response: ServerResponse,
+    { files }: LocalRepository,
+    path: string,
+    query: URLSearchParams,
+  ): void {
+    const recursive = query.get('recursive') === 'true';
+    const folders = new Set(
+      [...files.keys()].flatMap((name) => {
+        const parts = name.split('/').slice(0, -1);
+        return parts.map((_, depth) => parts.slice(0, depth + 1).join('/'));
+      }),
+    );
+    const entries = [
+      ...[...folders].map((folder) => ({ type: 'directory', path: folder, size: 0, oid: FOLDER })),
+      ...[...files].map(treeEntry),
+    ].filter((entry) => recursive || !entry.path.includes('/'));
+    const from = Number(query.get('cursor') ?? 0);
+    const to = from + this.pageSize;
+    if (to < entries.length) {
+      query.set('cursor', String(to));
+      response.setHeader('link', `<https://huggingface.co${path}?${query.toString()}>; rel="next"`);
+    }
+    sendJson(response, entries.slice(from, to));
+  }
+
   async #send(response: ServerResponse, bytes: Buffer): Promise<void> {
     if (this.bytesPerSecond === 0) return void response.end(bytes);
     const step = Math.ceil(this.bytesPerSecond / 50);
@@ -79,7 +108,9 @@ export class LocalHub {
   }
 }
 
-function treeEntry([path, bytes]: [string, Buffer]): object {
+const FOLDER = 'f'.repeat(40);
+
+function treeEntry([path, bytes]: [string, Buffer]) {
   const size = bytes.length;
   if (size < 1000) return { type: 'file', path, size, oid: gitSha1(bytes) };
   const oid = createHash('sha256').update(bytes).digest('hex');

@@ -1,6 +1,8 @@
 #include "kernels/cpu/dispatch.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -14,7 +16,7 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
-/// AMX bits of CPUID leaf 7, EDX: 22 bf16, 25 int8 (Intel SDM, volume 2A, CPUID).
+/// AMX bits of CPUID leaf 7, EDX: 22 bf16, 24 tiles, 25 int8 (Intel SDM, volume 2A, CPUID).
 bool has_amx(int bit) {
   unsigned a = 0;
   unsigned b = 0;
@@ -57,7 +59,18 @@ bool fast_bfloat16() { return __builtin_cpu_supports("avx512bf16") || has_amx(22
 
 bool has_bfloat16_kernels() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
-bool has_window_attention() { return has_bfloat16_kernels() && !has_amx(22); }
+bool has_tiles() {
+  // Linux keeps the tiles' 8 KiB of state from a process until it asks
+  // (Documentation/arch/x86/xstate in the kernel's sources: ARCH_REQ_XCOMP_PERM for XTILEDATA).
+  // Threads inherit the permission.
+  static const bool permitted = [] {
+    constexpr long kRequestPermission = 0x1023;
+    constexpr long kTileData = 18;
+    return has_bfloat16_kernels() && has_amx(22) && has_amx(24) && has_amx(25) &&
+           ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return permitted;
+}
 
 std::string model_name() {
   std::ifstream file("/proc/cpuinfo");

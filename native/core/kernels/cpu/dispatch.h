@@ -19,9 +19,9 @@ bool can_bfloat16();
 bool fast_bfloat16();
 /// Whether the kernels named _bf16 can run.
 bool has_bfloat16_kernels();
-/// Whether window_attention_bf16 can run and is the best there is: with AMX, libtorch's own
-/// attention is faster.
-bool has_window_attention();
+/// Whether the kernels of tiles.h can run: AMX for bfloat16 and int8, which the operating system
+/// gives a process that asks for it.
+bool has_tiles();
 /// The CPU's name as /proc/cpuinfo gives it.
 std::string model_name();
 

@@ -8,7 +8,7 @@
 namespace voxpod::cpu {
 
 /// How stored numbers are widened to float32, in which all arithmetic is done.
-enum class Storage { kFloat32, kFloat16, kBFloat16 };
+enum class Storage { kFloat32, kFloat16, kBFloat16, kInt8 };
 
 /// Columns (output features) of one packed weight block, and keys of one block of a key cache.
 inline constexpr int64_t kBlock = 32;
@@ -28,7 +28,8 @@ enum class Epilogue {
 struct LinearArgs {
   const float* x;      ///< [rows, inner]
   const void* weight;  ///< packed [columns / kBlock][inner][kBlock], zero-padded
-  Storage storage;     ///< of `weight`: kFloat32 or kFloat16
+  Storage storage;     ///< of `weight`: kFloat32, kFloat16 or kInt8
+  const float* scale;  ///< int8: what each column's weights are multiplied by; padded as `bias`
   const float* bias;   ///< [columns rounded up to kBlock]
   float* out;          ///< [rows, columns]
   int64_t rows;
@@ -82,6 +83,18 @@ inline constexpr int64_t window_attention_scratch(int64_t time, int64_t head) {
 void window_attention_bf16(const WindowAttentionArgs& args, int64_t head, int64_t begin,
                            int64_t end);
 
+/// `steps` steps of an LSTM of `size` units (a multiple of kBlock), gates in the order of ONNX:
+/// input, output, forget, cell.
+struct LstmArgs {
+  const float* gates;   ///< [steps, 4, size]: the input's part of the sums, biases included
+  const float* weight;  ///< of the hidden state, packed [size / kBlock][size][4][kBlock]
+  const float* hidden;  ///< [size], before the first step
+  float* cell;          ///< [size], before the first step and then behind the last
+  float* out;           ///< [steps, size]: the hidden states
+  int64_t steps;
+  int64_t size;
+};
+
 /// The kernels of one instruction set.
 struct Kernels {
   const char* name;
@@ -95,6 +108,9 @@ struct Kernels {
   int64_t (*max_index)(const float* x, int64_t size);
   /// log(sum(exp(x))) over x[0, size); -inf where all are -inf.
   float (*log_sum_exp)(const float* x, int64_t size);
+  void (*lstm)(const LstmArgs& args);
+  /// out[i] = sqrt(real[i]^2 + imaginary[i]^2).
+  void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
 };
 
 extern const Kernels kAvx2;

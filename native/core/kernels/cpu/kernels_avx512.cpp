@@ -2,10 +2,13 @@
 #include "kernels/cpu/attention.inl"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/linear.inl"
+#include "kernels/cpu/lstm.inl"
+#include "kernels/cpu/magnitude.inl"
 #include "kernels/cpu/rows.inl"
 
 namespace voxpod::cpu {
 
-const Kernels kAvx512 = {"avx512", linear, attention, layer_norm, max_index, log_sum_exp};
+const Kernels kAvx512 = {"avx512",  linear,      attention, layer_norm,
+                         max_index, log_sum_exp, lstm,      magnitude};
 
 }  // namespace voxpod::cpu

@@ -13,8 +13,8 @@ void linear_tile(const voxpod::cpu::LinearArgs& args, int64_t row, int64_t block
   const float* x = args.x + row * args.inner;
   Vec acc[Rows][kBlockVectors];
   for (int v = 0; v < kBlockVectors; ++v) {
-    const Vec bias = load(args.bias + block * kBlock + v * kWidth);
-    for (int r = 0; r < Rows; ++r) acc[r][v] = bias;
+    const Vec start = args.scale ? set1(0) : load(args.bias + block * kBlock + v * kWidth);
+    for (int r = 0; r < Rows; ++r) acc[r][v] = start;
   }
   for (int64_t k = 0; k < args.inner; ++k) {
     // Weights come from memory, in order: a page ahead hides what the hardware's prefetcher loses
@@ -26,6 +26,11 @@ void linear_tile(const voxpod::cpu::LinearArgs& args, int64_t row, int64_t block
       const Vec value = set1(x[r * args.inner + k]);
       for (int v = 0; v < kBlockVectors; ++v) acc[r][v] = fma(value, w[v], acc[r][v]);
     }
+  }
+  for (int v = 0; args.scale && v < kBlockVectors; ++v) {
+    const Vec scale = load(args.scale + block * kBlock + v * kWidth);
+    const Vec bias = load(args.bias + block * kBlock + v * kWidth);
+    for (int r = 0; r < Rows; ++r) acc[r][v] = fma(acc[r][v], scale, bias);
   }
   finish_tile<Rows>(args, acc, row, block);
 }
@@ -57,6 +62,8 @@ void linear_blocks(const voxpod::cpu::LinearArgs& args, int64_t begin, int64_t e
 void linear(const voxpod::cpu::LinearArgs& args, int64_t begin, int64_t end) {
   if (args.storage == voxpod::cpu::Storage::kFloat16) {
     linear_blocks<Float16>(args, begin, end);
+  } else if (args.storage == voxpod::cpu::Storage::kInt8) {
+    linear_blocks<Int8>(args, begin, end);
   } else {
     linear_blocks<Float32>(args, begin, end);
   }

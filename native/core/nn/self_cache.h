@@ -5,17 +5,10 @@
 #include <span>
 #include <vector>
 
+#include "nn/attention_shape.h"
 #include "nn/placement.h"
 
 namespace voxpod {
-
-struct AttentionShape {
-  int64_t layers = 0;
-  int64_t heads = 0;
-  int64_t head_size = 0;  ///< with CPU kernels a multiple of cpu::kBlock
-
-  int64_t width() const { return heads * head_size; }
-};
 
 /// The pages of a SelfCache that one sequence lies in, in order.
 using CachePages = std::vector<int32_t>;
@@ -64,30 +57,6 @@ class SelfCache {
   at::Tensor values_;  ///< [layers, pages, heads, kBlock, head]
   CachePages free_;
   std::vector<int32_t> users_;  ///< of each page
-};
-
-/// Keys and values of one window of audio, which all sequences that decode the window read.
-class CrossCache {
- public:
-  CrossCache(const AttentionShape& shape, int64_t context, const Placement& placement);
-
-  /// key_value [context, 2 * width], keys first, in the placement's type.
-  void set(int64_t layer, const at::Tensor& key_value);
-
-  /// query [rows, width] over the whole window.
-  at::Tensor attend(int64_t layer, const at::Tensor& query) const;
-  /// Probabilities of one head over the window's first `context` positions: query [rows, width] to
-  /// [rows, context] float32.
-  at::Tensor probabilities(int64_t layer, int64_t head, const at::Tensor& query,
-                           int64_t context) const;
-  int64_t bytes() const { return static_cast<int64_t>(keys_.nbytes() + values_.nbytes()); }
-
- private:
-  AttentionShape shape_;
-  int64_t context_;
-  bool kernels_;
-  at::Tensor keys_;    ///< [layers, heads, context, head], blocked for kernels
-  at::Tensor values_;  ///< [layers, heads, context, head]
 };
 
 }  // namespace voxpod

@@ -1,46 +1,21 @@
-#include "nn/cached_attention.h"
+#include "nn/self_cache.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "error.h"
 #include "kernels/cpu/dispatch.h"
-#include "nn/huge_pages.h"
+#include "nn/scratch.h"
 
 namespace voxpod {
-namespace {
-
-int64_t round_up(int64_t n) { return (n + cpu::kBlock - 1) / cpu::kBlock * cpu::kBlock; }
-
-float scale_of(const AttentionShape& shape) {
-  return 1 / std::sqrt(static_cast<float>(shape.head_size));
-}
-
-/// [rows, width] to [1, heads, rows, head].
-at::Tensor split_heads(const at::Tensor& x, const AttentionShape& shape) {
-  return x.view({x.size(0), shape.heads, shape.head_size}).transpose(0, 1).unsqueeze(0);
-}
-
-/// Scratch that lives as long as its thread: a step allocates nothing.
-float* scratch(size_t floats) {
-  thread_local std::vector<float> buffer;
-  if (buffer.size() < floats) buffer.resize(floats);
-  return buffer.data();
-}
-
-}  // namespace
-
 SelfCache::SelfCache(const AttentionShape& shape, int64_t pages, const Placement& placement)
     : shape_(shape), kernels_(placement.uses_kernels()), users_(static_cast<size_t>(pages)) {
   const auto options = at::TensorOptions(placement.activation()).device(placement.device);
@@ -52,7 +27,7 @@ SelfCache::SelfCache(const AttentionShape& shape, int64_t pages, const Placement
   for (int64_t page = pages; page-- > 0;) free_.push_back(static_cast<int32_t>(page));
 }
 
-int64_t SelfCache::pages_for(int64_t tokens) { return round_up(tokens) / cpu::kBlock; }
+int64_t SelfCache::pages_for(int64_t tokens) { return round_to_block(tokens) / cpu::kBlock; }
 
 int32_t SelfCache::take() {
   if (free_.empty()) fail(ErrorCode::kNativeFailure, "The decoder's cache has no page left");
@@ -136,11 +111,12 @@ at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query, con
           .storage = cpu::Storage::kFloat32,
           .out = to + static_cast<int64_t>(row) * width + h * head,
           .out_stride = 0,
-          .scratch = scratch(static_cast<size_t>(round_up(length))),
+          .scratch = reinterpret_cast<float*>(
+              scratch(static_cast<size_t>(round_to_block(length)) * sizeof(float))),
           .rows = 1,
           .length = length,
           .head = head,
-          .scale = scale_of(shape_),
+          .scale = shape_.scale(),
       });
     }
   });
@@ -193,98 +169,13 @@ at::Tensor SelfCache::attend_generic(int64_t layer, const at::Tensor& query, con
                               .unsqueeze(0)
                               .le(position.unsqueeze(1));  // [rows, length]
   if (prompt) {
-    const at::Tensor out = at::scaled_dot_product_attention(
-        split_heads(query.reshape({count, shape_.width()}), shape_), keys, values, seen);
+    const at::Tensor out =
+        at::scaled_dot_product_attention(shape_.split(query), keys, values, seen);
     return out.squeeze(0).transpose(0, 1).reshape({count, shape_.width()});
   }
   const at::Tensor out = at::scaled_dot_product_attention(query.reshape(heads).unsqueeze(2), keys,
                                                           values, seen.unsqueeze(1).unsqueeze(2));
   return out.reshape({count, shape_.width()});
-}
-
-CrossCache::CrossCache(const AttentionShape& shape, int64_t context, const Placement& placement)
-    : shape_(shape), context_(context), kernels_(placement.uses_kernels()) {
-  const auto options = at::TensorOptions(placement.dtype).device(placement.device);
-  // The kernel computes scores for whole blocks and drops those behind the last position.
-  const int64_t keys = kernels_ ? round_up(context) : context;
-  keys_ = empty_huge({shape.layers, shape.heads, keys, shape.head_size}, options);
-  values_ = empty_huge({shape.layers, shape.heads, context, shape.head_size}, options);
-}
-
-void CrossCache::set(int64_t layer, const at::Tensor& key_value) {
-  const at::Tensor split =
-      key_value.view({context_, 2, shape_.heads, shape_.head_size}).permute({1, 2, 0, 3});
-  values_.select(0, layer).copy_(split.select(0, 1));
-  at::Tensor keys = keys_.select(0, layer);
-  if (!kernels_) {
-    keys.copy_(split.select(0, 0));
-    return;
-  }
-  // [heads, blocks, head, kBlock]: positions of a block side by side.
-  at::Tensor blocks = keys.view({shape_.heads, -1, shape_.head_size, cpu::kBlock});
-  const int64_t whole = context_ / cpu::kBlock;
-  const at::Tensor source = split.select(0, 0);
-  blocks.narrow(1, 0, whole)
-      .copy_(source.narrow(1, 0, whole * cpu::kBlock)
-                 .unflatten(1, {whole, cpu::kBlock})
-                 .transpose(2, 3));
-  if (const int64_t rest = context_ - whole * cpu::kBlock; rest > 0) {
-    blocks.select(1, whole)
-        .narrow(2, 0, rest)
-        .copy_(source.narrow(1, whole * cpu::kBlock, rest).transpose(1, 2));
-  }
-}
-
-at::Tensor CrossCache::attend(int64_t layer, const at::Tensor& query) const {
-  const int64_t rows = query.size(0);
-  const int64_t width = shape_.width();
-  if (!kernels_) {
-    const at::Tensor out = at::scaled_dot_product_attention(split_heads(query, shape_),
-                                                            keys_.select(0, layer).unsqueeze(0),
-                                                            values_.select(0, layer).unsqueeze(0));
-    return out.squeeze(0).transpose(0, 1).reshape({rows, width});
-  }
-  at::Tensor out = at::empty({rows, width}, at::kFloat);
-  const at::Tensor keys = keys_.select(0, layer);
-  const at::Tensor values = values_.select(0, layer);
-  const int64_t head = shape_.head_size;
-  const auto& kernels = cpu::kernels();
-  at::parallel_for(0, shape_.heads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t h = begin; h < end; ++h) {
-      kernels.attention({
-          .query = query.const_data_ptr<float>() + h * head,
-          .query_stride = query.stride(0),
-          .key = keys.select(0, h).const_data_ptr(),
-          .value = values.select(0, h).const_data_ptr(),
-          .block_stride = head * cpu::kBlock,
-          .pages = nullptr,
-          .storage =
-              keys.scalar_type() == at::kFloat ? cpu::Storage::kFloat32 : cpu::Storage::kBFloat16,
-          .out = out.data_ptr<float>() + h * head,
-          .out_stride = width,
-          .scratch = scratch(static_cast<size_t>(cpu::kMaxTile * round_up(context_))),
-          .rows = rows,
-          .length = context_,
-          .head = head,
-          .scale = scale_of(shape_),
-      });
-    }
-  });
-  return out;
-}
-
-at::Tensor CrossCache::probabilities(int64_t layer, int64_t head, const at::Tensor& query,
-                                     int64_t context) const {
-  at::Tensor keys = keys_.select(0, layer).select(0, head);
-  if (kernels_) {  // blocks of [head, kBlock]
-    keys = keys.view({-1, shape_.head_size, cpu::kBlock})
-               .transpose(1, 2)
-               .reshape({-1, shape_.head_size});
-  }
-  const at::Tensor own = query.narrow(1, head * shape_.head_size, shape_.head_size);
-  return at::softmax(at::matmul(own.to(at::kFloat), keys.narrow(0, 0, context).to(at::kFloat).t())
-                         .mul_(scale_of(shape_)),
-                     1);
 }
 
 }  // namespace voxpod

@@ -1,0 +1,81 @@
+#include "nn/tile_linear.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
+
+#include "nn/huge_pages.h"
+#include "nn/scratch.h"
+#include "nn/storage.h"
+
+namespace voxpod {
+namespace {
+
+/// Below it, threads share the packed rows and each takes columns, so that every weight is read
+/// once; above, each takes rows.
+constexpr int64_t kFewRows = 256;
+
+}  // namespace
+
+TileLinear::TileLinear(const at::Tensor& weight, const at::Tensor& bias, cpu::TileWeight type)
+    : type_(type), inner_(weight.size(1)), columns_(weight.size(0)) {
+  const int64_t blocks = (columns_ + cpu::kBlock - 1) / cpu::kBlock;
+  weight_ = empty_huge({cpu::tile_weight_bytes(type, columns_, inner_)}, at::kByte);
+  if (type == cpu::TileWeight::kInt8) scale_ = at::zeros({blocks * cpu::kBlock}, at::kFloat);
+  bias_ = at::zeros({blocks * cpu::kBlock}, at::kFloat);
+  if (bias.defined()) bias_.narrow(0, 0, columns_).copy_(bias);
+  const at::Tensor source = weight.contiguous();
+  float* scale = scale_.defined() ? scale_.data_ptr<float>() : nullptr;
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    cpu::pack_tile_weight(type, source.const_data_ptr(), storage_of(source), columns_, inner_,
+                          begin, end, weight_.data_ptr(), scale);
+  });
+}
+
+void TileLinear::run(const at::Tensor& x, at::Tensor& out, bool wide,
+                     cpu::Epilogue epilogue) const {
+  const int64_t rows = x.size(0);
+  const cpu::TileLinearArgs args = {
+      .x = x.const_data_ptr(),
+      .input = storage_of(x),
+      .wide = wide,
+      .type = type_,
+      .weight = weight_.const_data_ptr(),
+      .scale = scale_.defined() ? scale_.const_data_ptr<float>() : nullptr,
+      .bias = bias_.const_data_ptr<float>(),
+      .out = out.data_ptr(),
+      .output = storage_of(out),
+      .rows = rows,
+      .inner = inner_,
+      .columns = columns_,
+      .epilogue = epilogue,
+      .streamed = rows <= kFewRows,
+  };
+  const int64_t panels = cpu::panels_of(rows);
+  const int64_t blocks = (columns_ + cpu::kBlock - 1) / cpu::kBlock;
+  const int64_t bytes = cpu::panel_bytes(args);
+  if (rows > kFewRows) {
+    at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
+      uint8_t* packed = scratch(static_cast<size_t>(bytes));
+      for (int64_t panel = begin; panel < end; ++panel) {
+        cpu::pack_panel(args, panel, packed);
+        cpu::tile_linear(args, panel, panel + 1, packed, 0, blocks);
+      }
+    });
+    return;
+  }
+  uint8_t* packed = scratch(static_cast<size_t>(panels * bytes));
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    cpu::pack_panel(args, panel, packed + panel * bytes);
+  }
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    cpu::tile_linear(args, 0, panels, packed, begin, end);
+  });
+}
+
+void TileLinear::row(int64_t index, float* out) const {
+  cpu::unpack_tile_row(type_, weight_.const_data_ptr(),
+                       scale_.defined() ? scale_.const_data_ptr<float>() : nullptr, inner_, index,
+                       out);
+}
+
+}  // namespace voxpod
