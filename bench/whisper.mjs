@@ -19,7 +19,7 @@ const HELP = `node bench/whisper.mjs [options]
   --engines A,B      names or patterns as 'voxpod*', '!*beam5'; default all
   --list             names the engines that it would run, and ends
   --python PATH      interpreter with the peers' packages; default VOXPOD_BENCH_PYTHON, else python3
-  --whisper-cpp PATH folder with another build of pywhispercpp, for q8_0 alone;
+  --whisper-cpp PATH folder with a build of pywhispercpp for q8_0 alone (docs/benchmarks.md);
                      default VOXPOD_BENCH_WHISPER_CPP
   --runs N           times each engine runs; the fastest counts; default 1
   --interleave       every engine once, then every engine again; else all runs of one, then of the next
