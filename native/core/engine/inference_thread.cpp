@@ -40,7 +40,13 @@ void InferenceThread::stop() {
 void InferenceThread::loop() {
   ::pthread_setname_np(::pthread_self(), "voxpod-engine");
   // Both belong to the thread: without them it would run with all cores and record gradients.
-  if (options_.threads > 0) at::set_num_threads(options_.threads);
+  if (options_.threads > 0) {
+    // ATen gives a thread the number that was set last anywhere, when it first computes there: in
+    // libtorch's copy of that inline code and in ours. Both are to have happened.
+    at::get_num_threads();
+    at::internal::lazy_init_num_threads();
+    at::set_num_threads(options_.threads);
+  }
   const c10::InferenceMode inference;
   bool active = false;
   while (true) {
