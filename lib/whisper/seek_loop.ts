@@ -39,6 +39,8 @@ export interface SeekLoop {
   reach(frame: number): Promise<number>;
   /** Starts and ends of the parts to transcribe, in frames. */
   clips: Iterable<Clip> | AsyncIterable<Clip>;
+  /** Frames: less than so much of a clip is not heard on its own. */
+  shortestRest: number;
   timestampBegin: number;
   framesPerTimestamp: number;
   thresholds: Thresholds;
@@ -68,7 +70,7 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
     let seek = clipStart;
     for (;;) {
       const end = await loop.reach(Math.min(clipEnd, seek + windowFrames));
-      if (seek >= end) break;
+      if (seek >= end || (seek > clipStart && end - seek < loop.shortestRest)) break;
       const layout: WindowLayout = {
         ...{ seek, size: end - seek },
         ...{ timestampBegin, framesPerTimestamp },

@@ -14,6 +14,9 @@ import { promptTokens, windowDecoder } from './window_decoder.js';
 import { HeadSource } from './window_head.js';
 import { timeWords, type WordTiming } from './words.js';
 
+/** What is left of a clip with speech may be the padding behind it (0.4 s): nothing was said there. */
+const paddingFrames = 50;
+
 interface Transcription {
   loaded: LoadedWhisper;
   call: Call;
@@ -62,6 +65,7 @@ async function* clipSegments(
   const loop = seekLoop({
     reach: (frame) => recording.reach(frame),
     clips,
+    shortestRest: options.vad === undefined ? 0 : paddingFrames,
     timestampBegin: tokenizer.special.timestampBegin,
     framesPerTimestamp: windowFrames / model.geometry.audioContext,
     thresholds: options,

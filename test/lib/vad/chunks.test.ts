@@ -13,13 +13,21 @@ const chunks = (from: SpeechSpan[], options?: ChunkOptions): Promise<SpeechSpan[
 void test('neighbours share a chunk while it is short enough', async () => {
   assert.deepEqual(await chunks([]), []);
   assert.deepEqual(
-    await chunks(spans([1, 9], [10, 20], [21, 31], [31.5, 40])),
+    await chunks(spans([1, 9], [10, 18], [19, 31], [31.5, 40])),
     spans([1, 31], [31.5, 40]),
   );
   assert.deepEqual(await chunks(spans([0, 10], [10, 30], [30, 60])), spans([0, 30], [30, 60]));
   assert.deepEqual(
     await chunks(spans([0, 4], [5, 8], [9, 12]), { maxSeconds: 8 }),
     spans([0, 8], [9, 12]),
+  );
+});
+
+void test('a full chunk is cut at its longest late silence', async () => {
+  // Not at 9, which would leave it short, and not at 30.2, where the next span begins.
+  assert.deepEqual(
+    await chunks(spans([0, 6], [9, 20], [20.8, 24], [24.2, 30], [30.2, 40])),
+    spans([0, 20], [20.8, 40]),
   );
 });
 

@@ -221,6 +221,7 @@ async function loopOver(
   const loop: SeekLoop = {
     reach: ending(4000),
     clips: [[0, Infinity]],
+    shortestRest: 0,
     timestampBegin: begin,
     framesPerTimestamp: 2,
     thresholds,
