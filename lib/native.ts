@@ -47,7 +47,7 @@ export interface BuildInfo {
     /** Those of avx2, avx512, avx512_vnni, avx512_bf16, amx_bf16, amx_int8 that the CPU has. */
     features: string[];
     /** The type that `dtype: 'auto'` takes on the CPU. */
-    dtype: 'float32' | 'bfloat16';
+    dtype: 'float32' | 'bfloat16' | 'int8';
   };
 }
 

@@ -9,6 +9,7 @@
 #include "cancellation.h"
 #include "environment.h"
 #include "kernels/cpu/dispatch.h"
+#include "nn/placement.h"
 #include "resampler.h"
 #include "vad_model.h"
 #include "whisper_model.h"
@@ -35,7 +36,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   processor.Set("model", cpu::model_name());
   processor.Set("cores", static_cast<double>(std::thread::hardware_concurrency()));
   processor.Set("features", features);
-  processor.Set("dtype", cpu::fast_bfloat16() ? "bfloat16" : "float32");
+  processor.Set("dtype", dtype_name(make_placement("cpu", "auto")));
 
   auto out = Napi::Object::New(env);
   out.Set("torch", TORCH_VERSION);

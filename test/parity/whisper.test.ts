@@ -254,7 +254,7 @@ describe('word error rate over the English clips', { skip: realProblem }, () => 
   if (models === undefined || clips === undefined) return;
   const english = englishClips(clips);
   for (const folder of readdirSync(models)) {
-    for (const dtype of ['auto', 'float32', 'bfloat16'] as const) {
+    for (const dtype of ['auto', 'float32', 'bfloat16', 'int8'] as const) {
       it(`${folder}, ${dtype}`, async () => {
         const whisper = await Whisper.load(join(models, folder), { dtype });
         try {

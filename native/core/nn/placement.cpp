@@ -60,7 +60,9 @@ Placement make_placement(const std::string& device, const std::string& dtype) {
     fail(ErrorCode::kModelUnsupported, "int8 is for CPUs; use auto, bfloat16 or float16");
   } else if (dtype == "auto" || dtype == "int8") {
     placement.dtype = on_cpu && !cpu::fast_bfloat16() ? at::kFloat : at::kBFloat16;
-    placement.int8 = dtype == "int8";
+    // On tiles int8 loses no word of what float32 hears (docs/benchmarks.md) and reads half as
+    // much.
+    placement.int8 = dtype == "int8" || (on_cpu && cpu::has_tiles());
   } else {
     fail(ErrorCode::kInvalidArgument, "Unknown dtype ", dtype,
          ": expected auto, float32, bfloat16, float16 or int8");

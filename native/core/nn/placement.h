@@ -25,8 +25,9 @@ struct Placement {
 };
 
 /// `device` is "cpu", "cuda" or "cuda:N"; `dtype` is "auto", "float32", "bfloat16", "float16" or,
-/// on a CPU, "int8", whose large products are in the type of "auto". Throws kInvalidArgument for
-/// other words, kDeviceUnavailable where the device is not there and kModelUnsupported where it
+/// on a CPU, "int8", whose large products are in the fastest type. "auto" on a CPU is int8 where
+/// there are AMX's tiles, else bfloat16 where that is fast, else float32. Throws kInvalidArgument
+/// for other words, kDeviceUnavailable where the device is not there and kModelUnsupported where it
 /// cannot compute in the type.
 Placement make_placement(const std::string& device, const std::string& dtype);
 

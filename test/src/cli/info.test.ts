@@ -55,7 +55,7 @@ describe('voxpod info', () => {
     assert.equal(report.problem, null);
     assert(report.devices.some(({ name }) => name === 'cpu'));
     assert.match(report.torch, /^2\.11\./);
-    assert.match(report.cpu.dtype, /^(float32|bfloat16)$/);
+    assert.match(report.cpu.dtype, /^(float32|bfloat16|int8)$/);
     assert(report.cpu.cores >= 1);
   });
 });
