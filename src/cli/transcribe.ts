@@ -74,7 +74,11 @@ export function register(program: Command): void {
     .option('--suppress-tokens <ids>', 'never written; -1 for the non-speech set', numbers)
     .option('--clip-timestamps <seconds>', 'parts to transcribe: start,end,start,...', numbers)
     .option('--word-timestamps', 'find when each word is spoken', false)
-    .option('--batch-size <count>', 'clips of speech decoded at once, each by itself: faster', count)
+    .option(
+      '--batch-size <count>',
+      'clips of speech decoded at once, each by itself: faster',
+      count,
+    )
     .option('--vad', 'transcribe only what holds speech; on where --batch-size is above 1')
     .option('--no-vad', 'transcribe everything')
     .option('--multilingual', 'hear the language of each window anew', false)
