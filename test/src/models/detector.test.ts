@@ -33,9 +33,9 @@ test('its files are held while it is loaded', { skip: silero.skip }, async (t) =
   placeSilero(silero.folder, store.cache.tiers[0]?.path ?? '');
   const loaded = await loadDetector(store, (line) => assert.fail(line));
   assert.equal(loaded.detector.name, 'silero');
-  assert.equal((await store.cache.remove('silero-vad', {}))[0]?.outcome, 'leased');
+  assert.equal((await store.cache.remove('voxpod-mirror/silero-vad', {}))[0]?.outcome, 'leased');
   await loaded.dispose();
-  assert.equal((await store.cache.remove('silero-vad', {}))[0]?.outcome, 'done');
+  assert.equal((await store.cache.remove('voxpod-mirror/silero-vad', {}))[0]?.outcome, 'done');
 });
 
 test('a shared one is loaded once, when it is asked for, whoever leaves', async () => {
