@@ -15,16 +15,13 @@ export async function* inOrder<Item, Result>(
     while (active.size >= limit) await Promise.race(active);
     const result = work(item);
     // A failure is thrown in its turn, and must not be unhandled until then.
-    const settled: Promise<unknown> = result.then(
-      () => active.delete(settled),
-      () => active.delete(settled),
-    );
-    active.add(settled);
+    const done: Promise<unknown> = Promise.allSettled([result]).then(() => active.delete(done));
+    active.add(done);
     results.push(result);
     const [first] = results;
     if (results.length >= 2 * limit && first !== undefined) {
       yield await first;
-      results.shift();
+      void results.shift();
     }
   }
   for (const result of results) yield await result;
