@@ -39,16 +39,27 @@ if (after !== before) writeFileSync(FILE, after);
 
 /** The fields that every model has, or those of one family alone. */
 function inputTable({ properties, required = [] }, family) {
-  const rows = Object.entries(properties)
-    .filter(([, field]) => field['x-family'] === family)
-    .map(([name, field]) => [
-      code(name),
-      typeOf(field),
-      required.includes(name) ? 'required' : json(field['x-model-default'] ?? field.default),
-      limitsOf(field),
-      field.description,
-    ]);
+  const own = Object.entries(properties).filter(([, field]) => field['x-family'] === family);
+  const rows = inputRows(own, required, '');
   return table(['field', 'type', 'default', 'limits', 'meaning'], rows);
+}
+
+function inputRows(fields, required, prefix) {
+  return fields.flatMap(([name, field]) => {
+    const path = `${prefix}${name}`;
+    const within = alternatives(field).find(({ properties }) => properties !== undefined);
+    const preset = field['x-model-default'] ?? field.default ?? null;
+    return [
+      [
+        code(path),
+        typeOf(field),
+        required.includes(name) ? 'required' : json(preset),
+        limitsOf(field),
+        field.description,
+      ],
+      ...inputRows(Object.entries(within?.properties ?? {}), within?.required ?? [], `${path}.`),
+    ];
+  });
 }
 
 function outputTable({ properties, required = [] }, prefix = '') {

@@ -8,12 +8,14 @@ import {
   transcriptFormats,
   transcriptWriter,
   Whisper,
+  type SpeechDetector,
   type Transcript,
   type TranscriptFormat,
 } from '../../lib/index.js';
 import { resolveTranscribeOptions } from '../../lib/whisper/defaults.js';
 import { requireWhisper } from '../models/catalogue.js';
-import { ModelStore } from '../models/store.js';
+import { loadDetector } from '../models/detector.js';
+import { ModelStore, type ResolveOptions } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
 import { untilInterrupted } from './interrupt.js';
 import { ProgressBar } from './progress.js';
@@ -49,8 +51,8 @@ export function register(program: Command): void {
     .option('-o, --output <folder>', 'write a file for each input instead of standard output')
     .option('--device <device>', 'cpu, cuda or cuda:N', 'cpu')
     .addOption(
-      new Option('--dtype <type>', 'type to compute in')
-        .choices(['auto', 'float32', 'bfloat16', 'float16'])
+      new Option('--dtype <type>', 'type to compute in; int8: 8-bit weights, on a CPU')
+        .choices(['auto', 'float32', 'bfloat16', 'float16', 'int8'])
         .default('auto'),
     )
     .option('--threads <count>', 'CPU threads; one for each core where absent', count)
@@ -72,6 +74,14 @@ export function register(program: Command): void {
     .option('--suppress-tokens <ids>', 'never written; -1 for the non-speech set', numbers)
     .option('--clip-timestamps <seconds>', 'parts to transcribe: start,end,start,...', numbers)
     .option('--word-timestamps', 'find when each word is spoken', false)
+    .option(
+      '--batch-size <count>',
+      'clips of speech decoded at once, each by itself: faster',
+      count,
+    )
+    .option('--vad', 'transcribe only what holds speech; on where --batch-size is above 1')
+    .option('--no-vad', 'transcribe everything')
+    .option('--multilingual', 'hear the language of each window anew', false)
     .option(
       '--hallucination-silence-threshold <seconds>',
       'skip silences longer than this around text that looks made up',
@@ -97,18 +107,24 @@ async function transcribe(files: string[], options: Options, signal: AbortSignal
   const layout = subtitleOptions(options);
   // Wrong options are known before a model is loaded.
   transcriptWriter(format, layout);
-  resolveTranscribeOptions(transcribeOptions(options));
+  const { vad } = resolveTranscribeOptions(transcribeOptions(options));
   const names = output === undefined ? [] : outputNames(files, format);
   if (output !== undefined) await mkdir(output, { recursive: true });
   const progress = new ProgressBar();
-  const { whisper, release } = await load(options, signal, progress);
+  const { whisper, detector, release } = await load(options, vad !== undefined, signal, progress);
   let failed = 0;
   try {
     for (const [index, file] of files.entries()) {
       if (files.length > 1 && output === undefined) progress.line(`== ${file}`);
       try {
         const started = performance.now();
-        const transcript = await transcribeFile(whisper, file, options, signal, progress);
+        const transcript = await transcribeFile(
+          whisper,
+          file,
+          { ...options, ...(detector && { detector }) },
+          signal,
+          progress,
+        );
         if (output !== undefined) {
           const path = join(output, names[index] ?? '');
           await publishFile(path, formatTranscript(transcript, format, layout));
@@ -122,38 +138,62 @@ async function transcribe(files: string[], options: Options, signal: AbortSignal
     }
   } finally {
     progress.clear();
-    await whisper.dispose();
     await release();
   }
   if (failed > 0 && files.length > 1) progress.line(`${failed} of ${files.length} files failed.`);
   return failed;
 }
 
+interface Loaded {
+  whisper: Whisper;
+  /** Absent where speech is not looked for. */
+  detector?: SpeechDetector;
+  /** Frees both. */
+  release: () => Promise<void>;
+}
+
+/** Rows of the decoder's batch: all beams of all clips, as far as the library goes. */
+function maxBatch({ batchSize = 1, beamSize = 1 }: Options): number {
+  return Math.min(256, Math.max(16, batchSize * beamSize));
+}
+
 async function load(
   options: Options,
+  needsDetector: boolean,
   signal: AbortSignal,
   progress: ProgressBar,
-): Promise<{ whisper: Whisper; release: () => Promise<void> }> {
+): Promise<Loaded> {
   const { model, device, dtype, threads } = options;
   const log = (line: string): void => progress.line(line);
   const store = new ModelStore({ log: { info: log, warn: log } });
   requireWhisper(model);
-  // Held until the end: other processes may want its room.
-  const held = await store.acquire(model, {
+  const fetching = (name: string): ResolveOptions => ({
     signal,
     onProgress: ({ phase, bytes, total }) => {
-      if (phase === 'download') progress.update(`Fetching ${model}`, bytes, total, 'bytes');
+      if (phase === 'download') progress.update(`Fetching ${name}`, bytes, total, 'bytes');
     },
   });
-  progress.clear();
+  const releases: (() => Promise<void>)[] = [];
+  const release = async (): Promise<void> => {
+    for (const each of releases.splice(0).reverse()) await each();
+  };
   try {
+    // Held until the end: other processes may want its room.
+    const held = await store.acquire(model, fetching(model));
+    releases.push(() => held.release());
+    progress.clear();
     const whisper = await Whisper.load(held.folder, {
-      ...{ device, dtype, signal },
+      ...{ device, dtype, maxBatch: maxBatch(options), signal },
       ...(threads === undefined ? {} : { threads }),
     });
-    return { whisper, release: () => held.release() };
+    releases.push(() => whisper.dispose());
+    if (!needsDetector) return { whisper, release };
+    const loaded = await loadDetector(store, log, fetching('silero-vad'));
+    releases.push(() => loaded.dispose());
+    progress.clear();
+    return { whisper, detector: loaded.detector, release };
   } catch (error) {
-    await held.release();
+    await release();
     throw error;
   }
 }
@@ -162,10 +202,11 @@ async function load(
 async function transcribeFile(
   whisper: Whisper,
   file: string,
-  options: Options,
+  options: Options & { detector?: SpeechDetector },
   signal: AbortSignal,
   progress: ProgressBar,
 ): Promise<Transcript> {
+  const { detector } = options;
   const toStandardOutput = options.output === undefined;
   const writer = transcriptWriter(options.format, subtitleOptions(options));
   const write = async (text: string): Promise<void> => {
@@ -175,6 +216,7 @@ async function transcribeFile(
   const bar = !(toStandardOutput && process.stdout.isTTY && options.format !== 'json');
   const segments = whisper.segments(file, {
     ...transcribeOptions(options),
+    ...(detector && { detector }),
     signal,
     onProgress: ({ position, duration }) => {
       if (bar && duration !== undefined) {
@@ -224,6 +266,7 @@ function outputNames(files: string[], format: TranscriptFormat): string[] {
 }
 
 function summary(file: string, transcript: Transcript, seconds: number): string {
-  const { duration } = transcript;
-  return `${file}: ${duration.toFixed(1)} s of audio in ${seconds.toFixed(1)} s, ${(duration / seconds).toFixed(1)}x real time, language ${transcript.language}`;
+  const { duration, language, detector } = transcript;
+  const found = detector === undefined ? '' : `, speech found by ${detector}`;
+  return `${file}: ${duration.toFixed(1)} s of audio in ${seconds.toFixed(1)} s, ${(duration / seconds).toFixed(1)}x real time, language ${language}${found}`;
 }

@@ -32,6 +32,9 @@ export interface Options {
   suppressTokens?: number[];
   clipTimestamps?: number[];
   wordTimestamps: boolean;
+  batchSize?: number;
+  vad?: boolean;
+  multilingual: boolean;
   hallucinationSilenceThreshold?: number;
   highlightWords: boolean;
   maxLineWidth?: number;
@@ -57,6 +60,7 @@ export function transcribeOptions(options: Options): TranscribeOptions {
   const { language, task, temperature, bestOf, beamSize, patience, lengthPenalty } = options;
   const { repetitionPenalty, noRepeatNgramSize, initialPrompt, prefix, hotwords, seed } = options;
   const { suppressTokens, clipTimestamps, hallucinationSilenceThreshold } = options;
+  const { batchSize, vad, multilingual } = options;
   // What is laid out or judged by words finds them without being told.
   const { highlightWords, ...layout } = subtitleOptions(options);
   const needsWords =
@@ -67,9 +71,10 @@ export function transcribeOptions(options: Options): TranscribeOptions {
     task,
     conditionOnPreviousText: options.condition,
     wordTimestamps: options.wordTimestamps || needsWords,
+    multilingual,
     ...given({ language, temperature, bestOf, beamSize, patience, lengthPenalty }),
     ...given({ repetitionPenalty, noRepeatNgramSize, initialPrompt, prefix, hotwords, seed }),
-    ...given({ suppressTokens, clipTimestamps, hallucinationSilenceThreshold }),
+    ...given({ suppressTokens, clipTimestamps, hallucinationSilenceThreshold, batchSize, vad }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Options that the commands with a worker share: `voxpod worker` and `voxpod serve`. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
-const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const;
+const DTYPES = ['auto', 'float32', 'bfloat16', 'float16', 'int8'] as const;
 
 export interface WorkerArguments {
   model: string[];
@@ -21,7 +21,9 @@ export function addWorkerOptions(command: Command): Command {
     )
     .option('--device <device>', 'cpu, cuda or cuda:N', 'cpu')
     .addOption(
-      new Option('--dtype <dtype>', 'type to compute in').choices(DTYPES).default('auto' as const),
+      new Option('--dtype <dtype>', 'type to compute in; int8: 8-bit weights, on a CPU')
+        .choices(DTYPES)
+        .default('auto' as const),
     )
     .option('--threads <count>', 'CPU threads; default one for each core', positiveInteger)
     .option(

@@ -1,6 +1,7 @@
 /** Runs a transcription job: audio in, the official Whisper worker's output out. */
 import { decodeAudio } from '../../lib/audio/decode.js';
 import { freeArray } from '../../lib/audio/free.js';
+import type { SpeechDetector, VadOptions } from '../../lib/vad/types.js';
 import type {
   AudioSource,
   Segment,
@@ -47,6 +48,8 @@ export interface TranscriptionHandlerOptions extends AudioInputOptions {
    * asked for (a folder, say). A job itself can only give a name.
    */
   models?: ReadonlyMap<string, string>;
+  /** Finds speech for jobs that look for it. Default: the library's own, without weights. */
+  detector?: (signal: AbortSignal) => Promise<SpeechDetector>;
 }
 
 /** Between two reports of a job's progress. */
@@ -61,11 +64,13 @@ export function transcriptionHandler(options: TranscriptionHandlerOptions): Hand
     const source = modelSource(model, options.models);
     const audio = await fetchAudio(input, options, context.signal);
     try {
+      // Before the model, which other jobs can use while this is loaded.
+      const detector = looksForSpeech(input) ? await options.detector?.(context.signal) : undefined;
       const lease = await options.pool.acquireWhisper(source, {
         signal: context.signal,
       });
       try {
-        return await transcribe(lease.whisper, audio.source, input, model, context);
+        return await transcribe(lease.whisper, audio.source, { input, model, detector, context });
       } finally {
         lease.release();
       }
@@ -75,13 +80,20 @@ export function transcriptionHandler(options: TranscriptionHandlerOptions): Hand
   };
 }
 
+/** A job, and what it is done with. */
+interface Work {
+  input: TranscriptionInput;
+  model: string;
+  detector: SpeechDetector | undefined;
+  context: JobContext;
+}
+
 async function transcribe(
   whisper: Transcriber,
   audio: Uint8Array | string,
-  input: TranscriptionInput,
-  model: string,
-  context: JobContext,
+  work: Work,
 ): Promise<TranscriptionOutput> {
+  const { input, model, context } = work;
   if (input.translate && !whisper.info.multilingual) {
     throw new JobError(
       'JOB_INVALID',
@@ -89,10 +101,11 @@ async function transcribe(
     );
   }
   const started = performance.now();
-  const { transcript, translation } = await passes(whisper, audio, input, context);
+  const { transcript, translation } = await passes(whisper, audio, work);
   const seconds = (performance.now() - started) / 1000;
+  const found = transcript.detector === undefined ? '' : `, speech found by ${transcript.detector}`;
   context.log.info(
-    `Transcribed ${transcript.duration.toFixed(1)} s of audio in ${seconds.toFixed(2)} s.`,
+    `Transcribed ${transcript.duration.toFixed(1)} s of audio in ${seconds.toFixed(2)} s${found}.`,
   );
   return {
     segments: transcript.segments.map(outputSegment),
@@ -114,13 +127,12 @@ interface Passes {
 async function passes(
   whisper: Transcriber,
   audio: Uint8Array | string,
-  input: TranscriptionInput,
-  context: JobContext,
+  { input, detector, context }: Work,
 ): Promise<Passes> {
   const { signal } = context;
   const pass = (source: AudioSource, number: number, options?: TranscribeOptions) =>
     whisper.transcribe(source, {
-      ...{ ...transcribeOptions(input), ...options, signal },
+      ...{ ...transcribeOptions(input), ...(detector && { detector }), ...options, signal },
       onProgress: progressReporter(context, number, input.translate ? 2 : 1),
     });
   // The library frees what it has decoded itself, early; two passes need it until their end.
@@ -130,7 +142,8 @@ async function passes(
     const source = { samples, sampleRate: SAMPLE_RATE };
     const transcript = await pass(source, 0);
     const { language } = transcript;
-    return { transcript, translation: await pass(source, 1, { language, task: 'translate' }) };
+    const heard = input.multilingual ? {} : { language };
+    return { transcript, translation: await pass(source, 1, { ...heard, task: 'translate' }) };
   } finally {
     freeArray(samples);
   }
@@ -154,7 +167,30 @@ export function transcribeOptions(input: TranscriptionInput): TranscribeOptions 
     ...(input.initial_prompt ? { initialPrompt: input.initial_prompt } : {}),
     ...(input.best_of === null ? {} : { bestOf: input.best_of }),
     ...(input.suppress_tokens === null ? {} : { suppressTokens: tokenIds(input.suppress_tokens) }),
+    ...(input.batch_size > 1 ? { batchSize: input.batch_size } : {}),
+    ...(looksForSpeech(input) ? { vad: vadOptions(input.vad_parameters) } : {}),
+    ...(input.multilingual ? { multilingual: true } : {}),
   };
+}
+
+/** A recording is cut for a batch where nobody speaks, whatever `enable_vad` says. */
+function looksForSpeech({ enable_vad, batch_size }: TranscriptionInput): boolean {
+  return enable_vad || batch_size > 1;
+}
+
+/** The library has seconds throughout. */
+function vadOptions(parameters: TranscriptionInput['vad_parameters']): VadOptions {
+  const values: [keyof VadOptions, number | null | undefined, number][] = [
+    ['threshold', parameters?.threshold, 1],
+    ['negativeThreshold', parameters?.neg_threshold, 1],
+    ['minSpeech', parameters?.min_speech_duration_ms, 1000],
+    ['maxSpeech', parameters?.max_speech_duration_s, 1],
+    ['minSilence', parameters?.min_silence_duration_ms, 1000],
+    ['speechPad', parameters?.speech_pad_ms, 1000],
+  ];
+  return Object.fromEntries(
+    values.flatMap(([name, value, unit]) => (value == null ? [] : [[name, value / unit]])),
+  );
 }
 
 /** From the first temperature up to 1 in steps; only the first without a step. */
@@ -201,6 +237,7 @@ function outputSegment(segment: Segment): OutputSegment {
     avg_logprob: segment.avgLogProb,
     compression_ratio: segment.compressionRatio,
     no_speech_prob: segment.noSpeechProb,
+    ...(segment.language === undefined ? {} : { language: segment.language }),
   };
 }
 

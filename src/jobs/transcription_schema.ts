@@ -1,6 +1,6 @@
 /**
  * The input of a transcription job: that of RunPod's own Whisper worker (worker-faster_whisper), so
- * that its clients move over unchanged, and `seed`; and the output, with the keys of that worker.
+ * that its clients move over unchanged, and some more; and the output, with the keys of that worker.
  * The descriptions are the documentation: docs/api.md and the JSON Schema are made from them.
  */
 import { z } from 'zod';
@@ -21,7 +21,36 @@ const modelName = z
   .max(100)
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, { error: 'model must be the name of a Whisper model' });
 
+const flag = z
+  .boolean()
+  .nullable()
+  .default(false)
+  .transform((value) => value ?? false);
+
 const threshold = (fallback: number) => z.number().nullable().default(fallback);
+
+const milliseconds = z.number().min(0).max(86_400_000).nullable().optional();
+const probability = z.number().min(0.01).max(1).nullable().optional();
+
+/** The names of faster-whisper's VadOptions (faster_whisper/vad.py). */
+const vadParameters = z.strictObject({
+  threshold: probability.describe('Probability from which on it is speech; null: 0.5'),
+  neg_threshold: probability.describe(
+    'Probability below which speech may end; null: 0.15 less than threshold',
+  ),
+  min_speech_duration_ms: milliseconds.describe('Shorter speech is left out; null: 0'),
+  max_speech_duration_s: z
+    .number()
+    .min(1)
+    .max(86_400)
+    .nullable()
+    .optional()
+    .describe('Longer speech is cut; null: 30 in batches, else no limit'),
+  min_silence_duration_ms: milliseconds.describe(
+    'Silence that ends speech; null: 160 in batches, else 2000',
+  ),
+  speech_pad_ms: milliseconds.describe('Added to speech at both ends; null: 400'),
+});
 
 export const transcriptionSchema = z
   .strictObject({
@@ -136,13 +165,27 @@ export const transcriptionSchema = z
     no_speech_threshold: threshold(0.6).describe(
       'Above it a window of low log-probability counts as silence; null: off',
     ),
-    enable_vad: z
-      .literal(false, {
-        error: 'enable_vad is not served by this worker: leave it out or send false',
-      })
+    enable_vad: flag.describe(
+      'Find speech, and transcribe nothing else. With a batch_size above 1 that is done in any case',
+    ),
+    vad_parameters: vadParameters
       .nullable()
-      .default(false)
-      .describe("Not served: accepted for the official worker's clients, with false or null alone"),
+      .default(null)
+      .describe('How speech is found. Not in the official worker'),
+    batch_size: z
+      .number()
+      .int()
+      .min(1)
+      .max(64)
+      .nullable()
+      .default(1)
+      .transform((value) => value ?? 1)
+      .describe(
+        'Above 1 the recording is cut into clips of 30 s at most where nobody speaks, and so many are decoded at once, each without the text before it: faster. Not in the official worker',
+      ),
+    multilingual: flag.describe(
+      'Hear the language of each window anew, not only of the first. Not in the official worker',
+    ),
     word_timestamps: z
       .boolean()
       .nullable()
@@ -157,6 +200,19 @@ export const transcriptionSchema = z
       .describe(
         'Seed of the sampling at temperatures above 0: the same seed gives the same text. Not in the official worker',
       ),
+  })
+  .superRefine(({ language, multilingual, vad_parameters, enable_vad, batch_size }, context) => {
+    const refuse = (name: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [name], message: `${name} ${message}` });
+    if (multilingual && language) {
+      refuse(
+        'multilingual',
+        'hears the language of each window, and language names one for all: send one of them',
+      );
+    }
+    if (vad_parameters && !enable_vad && batch_size === 1) {
+      refuse('vad_parameters', 'say nothing without enable_vad or a batch_size above 1');
+    }
   })
   .describe('Input of a transcription job');
 
@@ -175,6 +231,10 @@ const segmentSchema = z.object({
   avg_logprob: z.number().describe("Mean log-probability of its window's tokens"),
   compression_ratio: z.number().min(0).describe("Of its window's text"),
   no_speech_prob: z.number().min(0).max(1).describe('Probability that its window has no speech'),
+  language: z
+    .string()
+    .optional()
+    .describe("Code of its window's language; present where multilingual was asked for"),
 });
 export type OutputSegment = z.output<typeof segmentSchema>;
 

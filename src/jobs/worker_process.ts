@@ -7,6 +7,7 @@ import { loadNative } from '../../lib/binding.js';
 import { NativeError } from '../../lib/errors.js';
 import type { WhisperOptions } from '../../lib/index.js';
 import { requireWhisper } from '../models/catalogue.js';
+import { loadDetector, SharedDetector } from '../models/detector.js';
 import { ModelPool } from '../models/pool.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
 import type { IsolatedContext, IsolatedWork } from '../runpod/isolated_module.js';
@@ -31,8 +32,12 @@ export interface WorkerSettings {
   startedAt: number;
 }
 
-/** Sequences that are decoded at once. */
-const MAX_BATCH = 8;
+/** Jobs that a GPU computes at once. */
+const GPU_JOBS = 8;
+/** Sequences that are decoded at once: eight windows with the five beams of a job's default. */
+const MAX_BATCH = 40;
+/** Clips that wait for the engine. Jobs are bounded by the concurrency: none is refused for them. */
+const MAX_QUEUE = 65_536;
 
 /** `settings` are WorkerSettings. */
 export function createHandler(context: IsolatedContext): IsolatedWork {
@@ -48,7 +53,13 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
     store,
     maxModels: settings.models.length,
     maxBatch: MAX_BATCH,
+    maxQueue: MAX_QUEUE,
     ...{ log, device, dtype, threads },
+  });
+  const detector = new SharedDetector(async () => {
+    const loaded = await loadDetector(store, (line) => log.warn(line), { signal: context.signal });
+    if (loaded.detector.name === 'silero') log.info('Loaded silero-vad.');
+    return loaded;
   });
   const models = new Map(settings.models.map((model) => [modelName(model), model]));
   const [defaultModel = 'base'] = models.keys();
@@ -56,12 +67,15 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
   const allowPrivateUrls = process.env['VOXPOD_ALLOW_PRIVATE_URLS'] === '1';
   const meter = new LoadMeter((load) => context.report(load));
   // On the CPU one call computes at a time, on all cores; a GPU decodes a batch of them together.
-  meter.capacity = device === 'cpu' ? 1 : MAX_BATCH;
+  meter.capacity = device === 'cpu' ? 1 : GPU_JOBS;
 
   const handler: Handler = async (job, jobContext) => {
     const metered = meter.begin();
     const ended = idle.begin();
-    const options = { pool: metered.pool(pool), models, defaultModel, buckets, allowPrivateUrls };
+    const options = {
+      ...{ pool: metered.pool(pool), models, defaultModel, buckets, allowPrivateUrls },
+      detector: (signal: AbortSignal) => detector.get(signal),
+    };
     try {
       return await jobHandler(options)(job, jobContext);
     } finally {
@@ -99,6 +113,7 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
   ];
   const dispose = async (): Promise<void> => {
     await pool.dispose();
+    await detector.dispose();
     await storage.dispose();
   };
   return { handler, checks, dispose };

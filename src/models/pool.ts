@@ -14,6 +14,7 @@ export interface ModelPoolOptions {
   dtype?: NonNullable<WhisperOptions['dtype']>;
   threads?: number;
   maxBatch?: number;
+  maxQueue?: number;
   /** Models in memory at once. Default 1: a worker's memory is sized for the model it serves. */
   maxModels?: number;
   log?: Pick<Logger, 'info' | 'warn'>;
@@ -183,7 +184,7 @@ export class ModelPool {
 
   #load(held: HeldModel): Entry {
     const { folder } = held;
-    const { device, dtype, threads, maxBatch, log } = this.#options;
+    const { device, dtype, threads, maxBatch, maxQueue, log } = this.#options;
     const controller = new AbortController();
     const listeners = new Set<(progress: LoadProgress) => void>();
     const started = performance.now();
@@ -194,6 +195,7 @@ export class ModelPool {
         ...(dtype === undefined ? {} : { dtype }),
         ...(threads === undefined ? {} : { threads }),
         ...(maxBatch === undefined ? {} : { maxBatch }),
+        ...(maxQueue === undefined ? {} : { maxQueue }),
         signal: controller.signal,
         onProgress: (fraction) => {
           const progress: LoadProgress = { phase: 'load', bytes: fraction * total, total };

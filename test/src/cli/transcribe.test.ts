@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { findLibtorch } from '../../../lib/libtorch.js';
 import { ModelStore } from '../../../src/models/store.js';
-import { clip, tinyFolder, whyNotReal } from '../models/real.js';
+import { sileroWeights } from '../../lib/vad/sounds.js';
+import { clip, placeSilero, tinyFolder, whyNotReal } from '../models/real.js';
 import { temporaryFolder } from '../storage/temporary.js';
 
 const main = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
@@ -25,8 +26,18 @@ function startWith(env: NodeJS.ProcessEnv, ...args: string[]): ChildProcess {
   });
 }
 
-async function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = start(...args);
+interface Outcome {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function run(...args: string[]): Promise<Outcome> {
+  return runWith({}, ...args);
+}
+
+async function runWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Outcome> {
+  const child = startWith(env, ...args);
   const [out, err] = await Promise.all([
     text(child.stdout as NodeJS.ReadableStream),
     text(child.stderr as NodeJS.ReadableStream),
@@ -52,6 +63,12 @@ test('a wrong command line is refused with what is right, before anything is loa
     [['a.wav', '--patience', '2'], /patience says nothing without beamSize/],
     [['a.wav', '--length-penalty', 'a,b'], /numbers, separated by commas/],
     [['a.wav', '--clip-timestamps', '3,2'], /ascending seconds/],
+    [['a.wav', '--batch-size', '65'], /between 1 and 64 for batchSize/],
+    [['a.wav', '--batch-size', '0'], /between 1 and 1024/],
+    [['a.wav', '--batch-size', '8', '--no-vad'], /batchSize above 1 needs to know/],
+    [['a.wav', '--vad', '--clip-timestamps', '0,5'], /clipTimestamps name what .* give one/],
+    [['a.wav', '--multilingual', '--language', 'de'], /multilingual .* give one of them/],
+    [['a.wav', '--dtype', 'int4'], /Allowed choices are .*int8/],
     [['a.wav', '--max-line-width', '20'], /maxLineWidth is for srt and vtt, not for text/],
     [['a.wav', '--max-line-count', '2', '-f', 'srt'], /without maxLineWidth/],
     [['x/a.wav', 'y/a.wav', '--output', '/tmp'], /different folders/],
@@ -125,6 +142,31 @@ test('words are found, searched for and laid out as asked', { skip }, async () =
   for (const line of out.replaceAll(/<\/?u>/g, '').split('\n')) {
     if (!line.includes('-->')) assert.ok(line.length <= 24, line);
   }
+});
+
+test('speech is found and decoded in batches, with Silero or without', { skip }, async (t) => {
+  const cache = await temporaryFolder(t);
+  const env = { VOXPOD_CACHE: cache, LIBTORCH: findLibtorch().libtorch?.directory };
+  const args = real(clip('jfk.wav'), '--batch-size', '4', '--dtype', 'int8', '--format', 'json');
+  const plain = await runWith(env, ...args);
+  assert.equal(plain.code, 0, plain.err);
+  const transcript = JSON.parse(plain.out) as { text: string };
+  assert.match(transcript.text.toLowerCase(), /ask not what your country can do for you/);
+  assert.equal(plain.err.match(/silero-vad cannot be had/g)?.length, 1, plain.err);
+  assert.match(plain.err, /language en, speech found by energy\n$/);
+
+  // And nothing is looked for where nobody asks.
+  const whole = await runWith(env, ...real(clip('jfk.wav')));
+  assert.doesNotMatch(whole.err, /silero|speech found/);
+
+  const silero = sileroWeights();
+  if (silero.skip !== false) return t.diagnostic(silero.skip);
+  placeSilero(silero.folder, new ModelStore({ env }).cache.tiers[0]?.path ?? '');
+  const better = await runWith(env, ...real(clip('jfk.wav'), '--vad'));
+  assert.equal(better.code, 0, better.err);
+  assert.match(better.out.toLowerCase(), /ask not what your country can do for you/);
+  assert.doesNotMatch(better.err, /silero-vad/);
+  assert.match(better.err, /speech found by silero\n$/);
 });
 
 test('a reader that has seen enough ends it quietly', { skip }, async () => {

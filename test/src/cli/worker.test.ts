@@ -6,10 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { findLibtorch } from '../../../lib/libtorch.js';
 import { packageRoot } from '../../../lib/package_root.js';
+import { ModelStore } from '../../../src/models/store.js';
 import { LocalPlatform } from '../../../src/server/platform.js';
-import { baseFolder, tinyFolder, whyNotReal } from '../models/real.js';
+import { sileroWeights } from '../../lib/vad/sounds.js';
+import { baseFolder, placeSilero, tinyFolder, whyNotReal } from '../models/real.js';
 import { endpointOf, settled } from '../runpod/support.js';
+import { temporaryFolder } from '../storage/temporary.js';
 
 const CLI = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));
 const skip = whyNotReal(false);
@@ -23,9 +27,19 @@ function withoutRunpod(): NodeJS.ProcessEnv {
   );
 }
 
-function voxpod(...args: string[]): { code: number | null; out: string; err: string } {
+interface Outcome {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function voxpod(...args: string[]): Outcome {
+  return voxpodWith({}, ...args);
+}
+
+function voxpodWith(env: NodeJS.ProcessEnv, ...args: string[]): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'worker', ...args], {
-    env: withoutRunpod(),
+    env: { ...withoutRunpod(), ...env },
     encoding: 'utf8',
   });
   return { code: status, out: stdout, err: stderr };
@@ -71,6 +85,37 @@ test('--test-input runs one job and prints its output, or fails', { skip }, () =
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a job has its speech found, with Silero or without', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'job.json');
+  const speech = { enable_vad: true, batch_size: 4, vad_parameters: { threshold: 0.4 } };
+  writeFileSync(file, JSON.stringify({ input: { audio_base64, beam_size: 1, ...speech } }));
+  const env = {
+    ...{ VOXPOD_OFFLINE: '1', VOXPOD_CACHE: join(folder, 'cache') },
+    LIBTORCH: findLibtorch().libtorch?.directory,
+  };
+  const job = ['--model', tinyFolder, '--dtype', 'int8', '--test-input', file];
+  const plain = voxpodWith(env, ...job);
+  assert.equal(plain.code, 0, plain.err);
+  assert.match(
+    (JSON.parse(plain.out) as { transcription: string }).transcription,
+    /sun is shining/,
+  );
+  assert.equal(plain.err.match(/silero-vad cannot be had/g)?.length, 1, plain.err);
+  assert.match(plain.err, /speech found by energy/);
+
+  const silero = sileroWeights();
+  if (silero.skip !== false) return t.diagnostic(silero.skip);
+  placeSilero(silero.folder, new ModelStore({ env }).cache.tiers[0]?.path ?? '');
+  const better = voxpodWith(env, ...job);
+  assert.match(
+    (JSON.parse(better.out) as { transcription: string }).transcription,
+    /sun is shining/,
+  );
+  assert.equal(better.err.match(/silero-vad/g)?.length, 1, better.err);
+  assert.match(better.err, /Loaded silero-vad.*speech found by silero/s);
 });
 
 test('the command takes jobs, runs them and ends cleanly on SIGTERM', { skip }, async () => {

@@ -176,6 +176,15 @@ test('translate adds a translation', { skip }, async () => {
   assert.equal(spoken(output?.transcription), SPOKEN);
 });
 
+test('each segment says its language where each window is heard anew', { skip }, async () => {
+  const options = { multilingual: true, translate: true, batch_size: 4, beam_size: 1 };
+  const { output, error } = await run({ audio_base64, model: 'base', ...options });
+  assert.equal(spoken(output?.transcription), SPOKEN, error);
+  assert.ok((output?.translation ?? '').length > 10);
+  assert.ok((output?.segments.length ?? 0) > 0);
+  for (const { language } of output?.segments ?? []) assert.equal(language, 'en');
+});
+
 test(
   'a job with a translation decodes its audio once',
   { skip: skip || (!hasFfmpeg && 'there is no ffmpeg') },

@@ -101,12 +101,38 @@ test('a beam of one is the greedy search, and null leaves it to the library', ()
   assert.equal(nothing.wordTimestamps, undefined);
 });
 
-test('what is not served is refused by name, what changes nothing is accepted', () => {
-  assert.throws(() => parseTranscription({ enable_vad: true }), {
-    code: 'JOB_INVALID',
-    message: /enable_vad is not served/,
+test('speech is looked for where a job says so, or asks for batches', () => {
+  const speech = (input: object): unknown => {
+    const { vad, batchSize, multilingual } = transcribeOptions(parseTranscription(input));
+    return { vad, batchSize, multilingual };
+  };
+  const nothing = { vad: undefined, batchSize: undefined, multilingual: undefined };
+  assert.deepEqual(speech({ enable_vad: false, batch_size: 1, multilingual: false }), nothing);
+  const nulls = { enable_vad: null, batch_size: null, multilingual: null, vad_parameters: null };
+  assert.deepEqual(speech(nulls), nothing);
+  assert.deepEqual(speech({ enable_vad: true }), { ...nothing, vad: {} });
+  // False is the official client's default, and no contradiction.
+  assert.deepEqual(speech({ enable_vad: false, batch_size: 8, multilingual: true }), {
+    ...{ vad: {}, batchSize: 8, multilingual: true },
   });
-  assert.equal(parseTranscription({ enable_vad: null }).enable_vad, null);
+  const vad_parameters = {
+    ...{ threshold: 0.6, neg_threshold: 0.2, min_speech_duration_ms: 250 },
+    ...{ max_speech_duration_s: 20, min_silence_duration_ms: 500, speech_pad_ms: 0 },
+  };
+  assert.deepEqual(speech({ enable_vad: true, vad_parameters }), {
+    ...nothing,
+    vad: {
+      ...{ threshold: 0.6, negativeThreshold: 0.2, minSpeech: 0.25 },
+      ...{ maxSpeech: 20, minSilence: 0.5, speechPad: 0 },
+    },
+  });
+  assert.deepEqual(speech({ batch_size: 2, vad_parameters: { threshold: null } }), {
+    ...{ ...nothing, vad: {}, batchSize: 2 },
+  });
+});
+
+test('what changes nothing is accepted', () => {
+  assert.equal(parseTranscription({ enable_vad: null }).enable_vad, false);
   assert.equal(parseTranscription({ transcription: 'plain text' }).transcription, 'plain_text');
 });
 
@@ -127,6 +153,14 @@ test('wrong input is refused with everything that is wrong', () => {
     [{ model: '../../etc' }, /model must be/],
     [{ model: '/models/x' }, /model must be/],
     [{ seed: -1 }, /seed/],
+    [{ batch_size: 0 }, /batch_size/],
+    [{ batch_size: 65 }, /batch_size/],
+    [{ batch_size: 1.5 }, /batch_size/],
+    [{ enable_vad: 'yes' }, /enable_vad/],
+    [{ vad_parameters: { threshold: 0.5 } }, /vad_parameters say nothing without enable_vad/],
+    [{ enable_vad: true, vad_parameters: { treshold: 0.5 } }, /unknown option "treshold"/],
+    [{ enable_vad: true, vad_parameters: { threshold: 2 } }, /vad_parameters\.threshold/],
+    [{ multilingual: true, language: 'de' }, /multilingual hears .* send one of them/],
     [{ audio: 5 }, /audio/],
     ['text', /object/],
     [[], /object/],

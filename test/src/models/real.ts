@@ -1,5 +1,5 @@
 /** What tests with real weights need; they skip with the reason where it is not there. */
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadNative } from '../../../lib/binding.js';
 import { messageOf } from '../../../lib/errors.js';
@@ -13,6 +13,18 @@ export const baseFolder = join(models, 'faster-whisper-base');
 /** A clip of real speech by its name. */
 export function clip(name: string): string {
   return join(audio, name);
+}
+
+/** Puts Silero's weights, from a folder of that one file, where a tier has them. */
+export function placeSilero(weights: string, tier: string): void {
+  const home = join(tier, 'models--voxpod-mirror--silero-vad');
+  const commit = 'b'.repeat(40);
+  const snapshot = join(home, 'snapshots', commit);
+  mkdirSync(snapshot, { recursive: true });
+  mkdirSync(join(home, 'refs'));
+  writeFileSync(join(home, 'refs', 'main'), commit);
+  const name = readdirSync(weights).find((file) => file.endsWith('.safetensors')) ?? '';
+  cpSync(join(weights, name), join(snapshot, 'silero_vad_v6.safetensors'), { dereference: true });
 }
 
 /** Why tests with the addon and real weights cannot run, or false. */
