@@ -62,6 +62,10 @@ void Model::stop() {
     }
     waiting_.clear();
     active_.clear();
+    // Whoever still holds the model holds no weights with it: a garbage collector may take its time.
+    encoder_.reset();
+    decoder_.reset();
+    cache_.reset();
   });
 }
 
