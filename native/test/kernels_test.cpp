@@ -96,6 +96,37 @@ TEST(kernels_test, "linear: all row counts, storages, epilogues and odd widths")
   }
 }
 
+TEST(kernels_test, "linear: int8 weights with a scale for each column") {
+  for (const Kernels* kernels : available()) {
+    const at::Tensor whole = random({100, 48}).mul_(40).round_().clamp_(-127, 127);
+    const at::Tensor scale = at::constant_pad_nd(random({100}).abs_(), {0, 28});
+    const at::Tensor bias = at::constant_pad_nd(random({100}), {0, 28});
+    const at::Tensor packed = pack(whole, at::kChar);
+    for (int64_t rows = 1; rows <= 9; ++rows) {
+      const at::Tensor x = random({rows, 48});
+      at::Tensor out = at::empty({rows, 100}, at::kFloat);
+      kernels->linear(
+          {
+              .x = x.const_data_ptr<float>(),
+              .weight = packed.const_data_ptr(),
+              .storage = Storage::kInt8,
+              .scale = scale.const_data_ptr<float>(),
+              .bias = bias.const_data_ptr<float>(),
+              .out = out.data_ptr<float>(),
+              .rows = rows,
+              .inner = 48,
+              .columns = 100,
+              .epilogue = Epilogue::kNone,
+          },
+          0, packed.size(0));
+      const at::Tensor expected = at::matmul(x.to(at::kDouble), whole.t().to(at::kDouble))
+                                      .mul(scale.narrow(0, 0, 100))
+                                      .add(bias.narrow(0, 0, 100));
+      EXPECT_LESS(relative_error(out, expected), 1e-5);
+    }
+  }
+}
+
 TEST(kernels_test, "parallel loops run on the threads they are given") {
   const int threads = at::get_num_threads();
   at::set_num_threads(2);

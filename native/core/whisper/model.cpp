@@ -62,7 +62,8 @@ void Model::stop() {
     }
     waiting_.clear();
     active_.clear();
-    // Whoever still holds the model holds no weights with it: a garbage collector may take its time.
+    // Whoever still holds the model holds no weights with it: a garbage collector may take its
+    // time.
     encoder_.reset();
     decoder_.reset();
     cache_.reset();
