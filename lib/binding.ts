@@ -23,6 +23,8 @@ import type { BuildInfo, LoaderModule, NativeErrorCode, NativeModule } from './n
 import { packageRoot } from './package_root.js';
 
 const LOADER_NAME = 'voxpod_loader.so';
+/** Rounds that a waiting thread of libgomp spins: 50 to 160 us, longer than between two steps of a layer. */
+const spinCount = 3000;
 
 let loaded: NativeModule | undefined;
 
@@ -140,6 +142,11 @@ function openLibtorch(loaderPath: string, libtorch: Libtorch): void {
   const loader = openAddon<LoaderModule>(loaderPath);
   let abi: string;
   try {
+    // libgomp reads it when it is opened. By default a thread that waits for the others spins for up
+    // to 16 ms; beside other programs it holds a core that way which those need to get done.
+    if (process.env['OMP_WAIT_POLICY'] === undefined) {
+      process.env['GOMP_SPINCOUNT'] ??= String(spinCount);
+    }
     abi = loader.open(libtorch.libraries);
   } catch (error) {
     throw new NativeError(
