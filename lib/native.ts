@@ -227,6 +227,92 @@ export interface VadModel {
   dispose(): Promise<void>;
 }
 
+/** What a checkpoint of F5-TTS or E2-TTS does not say itself: v0 and v1 have the same tensors. */
+export interface F5Architecture {
+  /** Filler positions of the text embedding are zeroed around its convolutions (v1). */
+  maskTextPadding: boolean;
+  /** Whether rotary positions turn the first head alone (v0, E2-TTS) or all of them (v1). */
+  rotaryHeads: 'first' | 'all';
+  /** The tokens are spread evenly over the frames, instead of standing at their beginning. */
+  averageUpsampling: boolean;
+}
+
+export interface F5LoadOptions {
+  /** "cpu", "cuda", "cuda:1". */
+  device: string;
+  /** "auto" takes the fastest type that the device computes well. The vocoder stays in float32. */
+  dtype: 'auto' | 'float32' | 'bfloat16' | 'float16';
+  /** Threads of the CPU engine; 0 takes one for each core. */
+  threads: number;
+  /** Frames of all utterances that are computed in one step, at least one utterance. */
+  maxBatchFrames: number;
+  /** Requests that may wait; one more is refused with QUEUE_FULL. */
+  maxQueue: number;
+  architecture: F5Architecture;
+}
+
+export interface F5Geometry {
+  backbone: 'dit' | 'unett';
+  width: number;
+  heads: number;
+  layers: number;
+  textWidth: number;
+  /** Ids of the text: 0 up to it, one less than the rows of the embedding, whose first is filler. */
+  vocabulary: number;
+  /** 100. */
+  mels: number;
+  /** Hertz and samples of a frame: 24000 and 256. */
+  sampleRate: number;
+  hop: number;
+  vocoder: 'vocos' | 'bigvgan';
+}
+
+/** One utterance: mel frames are [frames, mels], row after row. */
+export interface FlowRequest {
+  /** Mel of the reference, at most `frames` of it; the rest is zero. */
+  condition: Float32Array;
+  /** For each frame of the condition 1 where it is kept, 0 where it is spoken anew; absent: all kept. */
+  keep?: Uint8Array;
+  /** Ids of the vocabulary: the reference's text and then what is to be said. At most `frames`. */
+  tokens: Int32Array;
+  /** Frames in all, those of the reference among them. */
+  frames: number;
+  /** Where the flow begins: [frames, mels] of the normal distribution. */
+  noise: Float32Array;
+  /** Rising points of time of the steps, from 0 to 1: one more than there are steps. */
+  times: Float32Array;
+  method: 'euler' | 'midpoint';
+  /** Strength of classifier-free guidance; below 1e-5 the unconditional half is not computed. */
+  guidance: number;
+}
+
+/** F5-TTS or E2-TTS with its vocoder. Requests of all callers share the steps of the flow. */
+export interface F5Model {
+  readonly geometry: F5Geometry;
+  readonly placement: { device: string; dtype: string; weightBytes: number };
+  /** Mono PCM at `sampleRate` to the mel that this model's vocoder goes with: [frames, mels]. */
+  mel(pcm: Float32Array, cancellation?: Cancellation): Promise<Float32Array>;
+  /**
+   * All frames of the utterance [frames, mels], the kept ones as they were given. `progress` gets
+   * 0 to 1, once a step at most. What else shares the steps does not change the result.
+   */
+  sample(
+    request: FlowRequest,
+    progress?: (fraction: number) => void,
+    cancellation?: Cancellation,
+  ): Promise<Float32Array>;
+  /** Mel [frames, mels] to PCM: (frames - 1) * hop samples by Vocos, frames * hop by BigVGAN. */
+  vocode(mel: Float32Array, cancellation?: Cancellation): Promise<Float32Array>;
+  /** Cancels what runs and waits, then frees the model. Later calls reject with DISPOSED. */
+  dispose(): Promise<void>;
+}
+
+/** Numbers of the normal distribution, as torch's CPU generator draws them one array after another. */
+export interface NoiseGenerator {
+  /** The next `count`: those of torch.randn(count) in float32. */
+  draw(count: number): Float32Array;
+}
+
 export interface NativeModule {
   info(): BuildInfo;
   Cancellation: new () => Cancellation;
@@ -241,6 +327,19 @@ export interface NativeModule {
   ): Promise<WhisperModel>;
   /** Loads Silero's detector from a safetensors file, or from the folder with that file alone. */
   loadVad(path: string): Promise<VadModel>;
+  /** `seed`: an integer from 0 below 2^53. */
+  NoiseGenerator: new (seed: number) => NoiseGenerator;
+  /**
+   * Loads F5-TTS or E2-TTS from its .safetensors or .pt file, and its vocoder from the file of Vocos
+   * (pytorch_model.bin, .safetensors) or BigVGAN (bigvgan_generator.pt, config.json beside it).
+   */
+  loadF5(
+    checkpoint: string,
+    vocoder: string,
+    options: F5LoadOptions,
+    progress?: (fraction: number) => void,
+    cancellation?: Cancellation,
+  ): Promise<F5Model>;
 }
 
 /** The loader addon: opens libtorch before the main addon is loaded. */
