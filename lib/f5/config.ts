@@ -1,0 +1,230 @@
+/** Finds what a model of F5-TTS or E2-TTS consists of in a folder, and which of its kinds it is. */
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { ModelError, messageOf } from '../errors.js';
+import type { F5Architecture } from '../native.js';
+import { latestCheckpoint } from './checkpoint_name.js';
+
+/** "v1": F5TTS_v1_Base and _Small; "v0": F5TTS_Base and _Small; "e2": E2TTS_Base. */
+export type F5Version = 'v1' | 'v0' | 'e2';
+export type F5TokenizerKind = 'pinyin' | 'char' | 'byte';
+
+export interface F5Files {
+  checkpoint: string;
+  /** Undefined where the tokens are bytes. */
+  vocabulary: string | undefined;
+  vocoder: string;
+  architecture: F5Architecture;
+  tokenizer: F5TokenizerKind;
+  /** "vocos" or "bigvgan" where names or settings tell: the mels of the two differ. */
+  trainedWith: string | undefined;
+}
+
+/** Configurations of SWivid/F5-TTS, configs/*.yaml: what the tensors do not tell apart. */
+const architectures: Record<F5Version, F5Architecture> = {
+  v1: { maskTextPadding: true, rotaryHeads: 'all', averageUpsampling: false },
+  v0: { maskTextPadding: false, rotaryHeads: 'first', averageUpsampling: false },
+  e2: { maskTextPadding: false, rotaryHeads: 'first', averageUpsampling: false },
+};
+
+const vocoderFiles = [
+  ...['model.safetensors', 'pytorch_model.safetensors', 'pytorch_model.bin'],
+  ...['bigvgan_generator.safetensors', 'bigvgan_generator.pt'],
+];
+const configFiles = ['config.json', 'config.yaml', 'config.yml'];
+
+export interface LocateOptions {
+  version: F5Version | undefined;
+  /** File, or folder that holds it. */
+  vocabulary: string | undefined;
+  /** File or folder; undefined: vocoder/ in the model's folder. */
+  vocoder: string | undefined;
+}
+
+/**
+ * `path` is a checkpoint or the folder of one, which may be one level further down, as on the hub.
+ * @throws ModelError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED, TOKENIZER_INVALID
+ */
+export async function locateF5(path: string, options: LocateOptions): Promise<F5Files> {
+  const checkpoint = await findCheckpoint(path);
+  const folder = dirname(checkpoint);
+  const config = await readConfig(folder);
+  const named = versionOf(checkpoint);
+  const version = options.version ?? (config === undefined ? named : undefined);
+  const architecture = version === undefined ? config?.architecture : architectures[version];
+  if (architecture === undefined) {
+    throw new ModelError(
+      'MODEL_UNSUPPORTED',
+      `${checkpoint} does not say which F5-TTS it is, and its tensors are the same in all. Give the version: "v1" for F5TTS_v1_*, "v0" for F5TTS_Base and most models trained from it, "e2" for E2-TTS; or put the training's config.yaml beside it.`,
+    );
+  }
+  const tokenizer = config?.tokenizer ?? 'pinyin';
+  const vocoder = await findVocoder(options.vocoder, folder);
+  return {
+    ...{ checkpoint, vocoder, architecture, tokenizer },
+    trainedWith: config?.vocoder ?? (isNamed(checkpoint, /bigvgan/i) ? 'bigvgan' : undefined),
+    vocabulary:
+      tokenizer === 'byte' ? undefined : await findVocabulary(options.vocabulary, path, folder),
+  };
+}
+
+async function findCheckpoint(path: string): Promise<string> {
+  const status = await stat(path).catch(() => undefined);
+  if (status === undefined) {
+    throw new ModelError(
+      'MODEL_NOT_FOUND',
+      `There is no ${path}. Give the folder or file of an F5-TTS checkpoint.`,
+    );
+  }
+  if (status.isFile()) return path;
+  const found = await checkpointsIn(path);
+  if (found.length === 0) {
+    for (const name of await foldersIn(path))
+      found.push(...(await checkpointsIn(join(path, name))));
+  }
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return only;
+  throw new ModelError(
+    only === undefined ? 'MODEL_NOT_FOUND' : 'MODEL_INVALID',
+    only === undefined
+      ? `${path} holds no model_N.safetensors or model_N.pt. Give the folder or file of an F5-TTS checkpoint.`
+      : `${path} holds several models (${found.join(', ')}). Give one of them.`,
+  );
+}
+
+/** The trainer's latest checkpoint, else every file that may be one. */
+async function checkpointsIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  const latest = latestCheckpoint(names);
+  if (latest !== undefined) return [join(folder, latest)];
+  const weights = names.filter((name) => /\.(safetensors|pt)$/.test(name));
+  // A vocoder's folder beside the model's is none.
+  return weights.filter((name) => !/^bigvgan/.test(name)).map((name) => join(folder, name));
+}
+
+/** Folders that may hold the model: not that of its vocoder. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => name !== 'vocoder');
+  const isFolder = await Promise.all(
+    names.map(async (name) =>
+      (await stat(join(folder, name)).catch(() => undefined))?.isDirectory(),
+    ),
+  );
+  return names.filter((_, at) => isFolder[at]);
+}
+
+/** By the names of the hub's folders and of community checkpoints named after them. */
+function versionOf(checkpoint: string): F5Version | undefined {
+  if (isNamed(checkpoint, /E2[-_]?TTS/i)) return 'e2';
+  if (isNamed(checkpoint, /F5[-_]?TTS[-_]v1/i)) return 'v1';
+  return isNamed(checkpoint, /F5[-_]?TTS[-_](Base|Small)/i) ? 'v0' : undefined;
+}
+
+/** Whether the file's own name or its folder's is of this kind. */
+const isNamed = (checkpoint: string, name: RegExp): boolean =>
+  name.test(basename(checkpoint)) || name.test(basename(dirname(checkpoint)));
+
+interface Config {
+  architecture: F5Architecture;
+  tokenizer: F5TokenizerKind;
+  /** "vocos" or "bigvgan", as the training had it. */
+  vocoder: string | undefined;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+async function readConfig(folder: string): Promise<Config | undefined> {
+  for (const name of configFiles) {
+    const file = join(folder, name);
+    const text = await readFile(file, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    return interpret(file, parseConfig(file, text));
+  }
+  return undefined;
+}
+
+function parseConfig(file: string, text: string): Fields {
+  let value: unknown;
+  try {
+    // YAML holds JSON.
+    value = parseYaml(text);
+  } catch (cause) {
+    throw new ModelError('MODEL_INVALID', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+  return fieldsOf(value);
+}
+
+/** The trainer's layout (model.arch, model.tokenizer), or the fields of the architecture alone. */
+function interpret(file: string, root: Fields): Config {
+  const model = fieldsOf(root['model']);
+  const arch = 'arch' in model ? fieldsOf(model['arch']) : root;
+  // What is absent is as in the classes DiT and UNetT (model/backbones).
+  const heads = arch['pe_attn_head'] ?? null;
+  if (heads !== null && heads !== 1) {
+    throw unsupported(file, 'pe_attn_head', heads, 'null or 1');
+  }
+  const tokenizer = model['tokenizer'] ?? 'pinyin';
+  const kind = tokenizer === 'custom' ? 'pinyin' : tokenizer;
+  if (kind !== 'pinyin' && kind !== 'char' && kind !== 'byte') {
+    throw unsupported(file, 'tokenizer', tokenizer, 'pinyin, char, byte or custom');
+  }
+  const spectrogram = fieldsOf(model['mel_spec'])['mel_spec_type'];
+  return {
+    architecture: {
+      maskTextPadding: arch['text_mask_padding'] !== false,
+      rotaryHeads: heads === null ? 'all' : 'first',
+      averageUpsampling: arch['text_embedding_average_upsampling'] === true,
+    },
+    tokenizer: kind,
+    vocoder: typeof spectrogram === 'string' ? spectrogram : undefined,
+  };
+}
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function unsupported(file: string, name: string, value: unknown, known: string): ModelError {
+  return new ModelError(
+    'MODEL_UNSUPPORTED',
+    `${file}: ${name} is ${JSON.stringify(value)?.slice(0, 60)}, and voxpod knows ${known}.`,
+  );
+}
+
+async function findVocabulary(
+  given: string | undefined,
+  path: string,
+  folder: string,
+): Promise<string> {
+  const places = given === undefined ? [folder, path] : [given];
+  if (given === undefined) {
+    const siblings = await foldersIn(path).catch(() => []);
+    places.push(...siblings.map((name) => join(path, name)));
+  }
+  for (const place of places) {
+    for (const file of [place, join(place, 'vocab.txt')]) {
+      const isFile = (await stat(file).catch(() => undefined))?.isFile() === true;
+      if (isFile && (given !== undefined || file !== place)) return file;
+    }
+  }
+  throw new ModelError(
+    'TOKENIZER_INVALID',
+    `There is no vocab.txt in ${given ?? folder}. Put the vocabulary of the model's training there, or say where it is; that of F5TTS_v1_Base serves all models of F5-TTS's authors.`,
+  );
+}
+
+async function findVocoder(given: string | undefined, folder: string): Promise<string> {
+  const place = given ?? join(folder, 'vocoder');
+  const status = await stat(place).catch(() => undefined);
+  if (status?.isFile() === true) return place;
+  const names = status === undefined ? [] : await readdir(place);
+  const name = vocoderFiles.find((file) => names.includes(file));
+  if (name !== undefined) return join(place, name);
+  throw new ModelError(
+    'MODEL_NOT_FOUND',
+    given === undefined
+      ? `${folder} has no vocoder/ in it. Give the folder or file of the vocoder: Vocos (charactr/vocos-mel-24khz), or BigVGAN for models trained with it.`
+      : `${given} holds no vocoder: none of ${vocoderFiles.join(', ')}.`,
+  );
+}
