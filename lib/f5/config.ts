@@ -47,11 +47,9 @@ export interface LocateOptions {
  * @throws ModelError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED, TOKENIZER_INVALID
  */
 export async function locateF5(path: string, options: LocateOptions): Promise<F5Files> {
-  const checkpoint = await findCheckpoint(path);
-  const folder = dirname(checkpoint);
-  const config = await readConfig(folder);
-  const named = versionOf(checkpoint);
-  const version = options.version ?? (config === undefined ? named : undefined);
+  const found = await inspectF5(path);
+  const { checkpoint, config, trainedWith } = found;
+  const version = options.version ?? (config === undefined ? versionOf(checkpoint) : undefined);
   const architecture = version === undefined ? config?.architecture : architectures[version];
   if (architecture === undefined) {
     throw new ModelError(
@@ -60,13 +58,61 @@ export async function locateF5(path: string, options: LocateOptions): Promise<F5
     );
   }
   const tokenizer = config?.tokenizer ?? 'pinyin';
-  const vocoder = await findVocoder(options.vocoder, folder);
+  const given = async (place: string, find: (place: string) => Promise<string | undefined>) =>
+    (await find(place)) ?? missing(place);
+  const vocoder =
+    options.vocoder === undefined ? found.vocoder : await given(options.vocoder, findVocoder);
+  if (vocoder === undefined) {
+    throw new ModelError(
+      'MODEL_NOT_FOUND',
+      `${dirname(checkpoint)} has no vocoder/ in it. Give the folder or file of the vocoder: Vocos (charactr/vocos-mel-24khz), or BigVGAN for models trained with it.`,
+    );
+  }
+  const vocabulary =
+    options.vocabulary === undefined
+      ? found.vocabulary
+      : await given(options.vocabulary, findVocabulary);
+  if (vocabulary === undefined && tokenizer !== 'byte') {
+    throw new ModelError(
+      'TOKENIZER_INVALID',
+      `There is no vocab.txt in ${dirname(checkpoint)}. Put the vocabulary of the model's training there, or say where it is; that of F5TTS_v1_Base serves all models of F5-TTS's authors.`,
+    );
+  }
+  return { checkpoint, vocoder, architecture, tokenizer, trainedWith, vocabulary };
+}
+
+/** What a folder holds of a model. */
+export interface F5Folder {
+  checkpoint: string;
+  vocabulary: string | undefined;
+  vocoder: string | undefined;
+  /** What a config.json or config.yaml beside the checkpoint says. */
+  config: Config | undefined;
+  /** "vocos" or "bigvgan" where names or settings tell: the mels of the two differ. */
+  trainedWith: string | undefined;
+}
+
+/** @throws ModelError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED */
+export async function inspectF5(path: string): Promise<F5Folder> {
+  const checkpoint = await findCheckpoint(path);
+  const folder = dirname(checkpoint);
+  const root = path === checkpoint ? folder : path;
+  const config = await readConfig(folder);
   return {
-    ...{ checkpoint, vocoder, architecture, tokenizer },
+    ...{ checkpoint, config },
+    // On the hub one of several folders has it.
+    vocabulary: (await findVocabulary(folder)) ?? (await findVocabulary(root)),
+    vocoder:
+      (await findVocoder(join(folder, 'vocoder'))) ?? (await findVocoder(join(root, 'vocoder'))),
     trainedWith: config?.vocoder ?? (isNamed(checkpoint, /bigvgan/i) ? 'bigvgan' : undefined),
-    vocabulary:
-      tokenizer === 'byte' ? undefined : await findVocabulary(options.vocabulary, path, folder),
   };
+}
+
+function missing(place: string): never {
+  throw new ModelError(
+    'MODEL_NOT_FOUND',
+    `There is no ${place}, or nothing in it that is looked for: vocab.txt, or a vocoder's ${vocoderFiles.join(', ')}.`,
+  );
 }
 
 async function findCheckpoint(path: string): Promise<string> {
@@ -105,7 +151,8 @@ async function checkpointsIn(folder: string): Promise<string[]> {
 
 /** Folders that may hold the model: not that of its vocoder. */
 async function foldersIn(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => name !== 'vocoder');
+  const entries = await readdir(folder).catch(() => []);
+  const names = entries.filter((name) => name !== 'vocoder').sort();
   const isFolder = await Promise.all(
     names.map(async (name) =>
       (await stat(join(folder, name)).catch(() => undefined))?.isDirectory(),
@@ -192,39 +239,24 @@ function unsupported(file: string, name: string, value: unknown, known: string):
   );
 }
 
-async function findVocabulary(
-  given: string | undefined,
-  path: string,
-  folder: string,
-): Promise<string> {
-  const places = given === undefined ? [folder, path] : [given];
-  if (given === undefined) {
-    const siblings = await foldersIn(path).catch(() => []);
-    places.push(...siblings.map((name) => join(path, name)));
+/** A file, or vocab.txt in a folder or one level further down. */
+async function findVocabulary(place: string): Promise<string | undefined> {
+  if (await isFile(place)) return place;
+  const folders = ['.', ...(await foldersIn(place))];
+  for (const folder of folders) {
+    const file = join(place, folder, 'vocab.txt');
+    if (await isFile(file)) return file;
   }
-  for (const place of places) {
-    for (const file of [place, join(place, 'vocab.txt')]) {
-      const isFile = (await stat(file).catch(() => undefined))?.isFile() === true;
-      if (isFile && (given !== undefined || file !== place)) return file;
-    }
-  }
-  throw new ModelError(
-    'TOKENIZER_INVALID',
-    `There is no vocab.txt in ${given ?? folder}. Put the vocabulary of the model's training there, or say where it is; that of F5TTS_v1_Base serves all models of F5-TTS's authors.`,
-  );
+  return undefined;
 }
 
-async function findVocoder(given: string | undefined, folder: string): Promise<string> {
-  const place = given ?? join(folder, 'vocoder');
-  const status = await stat(place).catch(() => undefined);
-  if (status?.isFile() === true) return place;
-  const names = status === undefined ? [] : await readdir(place);
+async function findVocoder(place: string): Promise<string | undefined> {
+  if (await isFile(place)) return place;
+  const names = await readdir(place).catch(() => []);
   const name = vocoderFiles.find((file) => names.includes(file));
-  if (name !== undefined) return join(place, name);
-  throw new ModelError(
-    'MODEL_NOT_FOUND',
-    given === undefined
-      ? `${folder} has no vocoder/ in it. Give the folder or file of the vocoder: Vocos (charactr/vocos-mel-24khz), or BigVGAN for models trained with it.`
-      : `${given} holds no vocoder: none of ${vocoderFiles.join(', ')}.`,
-  );
+  return name === undefined ? undefined : join(place, name);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() === true;
 }

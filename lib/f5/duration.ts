@@ -31,8 +31,8 @@ export interface UtteranceLength {
   /** Tokens of both texts. */
   tokens: number;
   speed: number;
-  /** Seconds, those of the reference among them; absent: estimated from the text. */
-  fixedSeconds?: number | undefined;
+  /** Frames of speech; absent: estimated from the text. */
+  speechFrames?: number | undefined;
 }
 
 /** Frames of the reference that stand before what is said. */
@@ -43,11 +43,8 @@ export const referenceFrames = (samples: number): number => Math.floor(samples /
  * @throws ArgumentError INVALID_ARGUMENT where they are more than the models can hold.
  */
 export function utteranceFrames(length: UtteranceLength): number {
-  const { referenceSamples, melFrames, tokens, fixedSeconds } = length;
-  const wanted =
-    fixedSeconds === undefined
-      ? referenceFrames(referenceSamples) + estimatedFrames(length)
-      : Math.trunc((fixedSeconds * sampleRate) / hop);
+  const { referenceSamples, melFrames, tokens, speechFrames } = length;
+  const wanted = referenceFrames(referenceSamples) + (speechFrames ?? estimatedFrames(length));
   const frames = Math.max(tokens + 1, melFrames + 1, wanted);
   if (frames <= mostFrames) return frames;
   throw new ArgumentError(
@@ -56,12 +53,13 @@ export function utteranceFrames(length: UtteranceLength): number {
   );
 }
 
-function estimatedFrames({
+/** Of speech. */
+export function estimatedFrames({
   referenceSamples,
   referenceText,
   text,
   speed,
-}: UtteranceLength): number {
+}: Pick<UtteranceLength, 'referenceSamples' | 'referenceText' | 'text' | 'speed'>): number {
   const bytes = byteLength(text);
   const pace = referenceFrames(referenceSamples) / byteLength(referenceText);
   return Math.trunc((pace * bytes) / (bytes < shortBytes ? shortSpeed : speed));

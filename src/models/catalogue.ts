@@ -63,6 +63,11 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   f5('f5-tts-base', 'SWivid/F5-TTS', 'F5TTS_Base'),
   f5('f5-tts-base-bigvgan', 'SWivid/F5-TTS', 'F5TTS_Base_bigvgan'),
   f5('e2-tts-base', 'SWivid/E2-TTS', 'E2TTS_Base'),
+  {
+    // The same for all of them, and in few of their folders.
+    ...speech('f5-tts-vocabulary', 'f5-tts-vocabulary', 'voxpod-part/f5-tts-vocabulary', 14_000),
+    ...{ hub: 'SWivid/F5-TTS', subfolder: 'F5TTS_v1_Base' },
+  },
   speech('vocos-mel-24khz', 'vocos', 'charactr/vocos-mel-24khz', 54 * MB),
   speech('bigvgan-v2-24khz', 'bigvgan', 'nvidia/bigvgan_v2_24khz_100band_256x', 450 * MB),
   speech('higgs-audio-v2', 'higgs-audio', 'bosonai/higgs-audio-v2-generation-3B-base', HIGGS_BYTES),
@@ -131,18 +136,29 @@ export function parseModelName(name: string): ModelReference {
   );
 }
 
+/** What a family's models do, for messages. */
+const ABILITIES = {
+  whisper: 'cannot transcribe: it is no Whisper model',
+  'f5-tts': 'cannot speak: it is no model of F5-TTS or E2-TTS',
+} as const;
+
 /**
  * Refuses what is known to be another family's before it is fetched. Folders, and repositories that the
  * catalogue does not know, pass.
  * @throws ModelError MODEL_UNSUPPORTED
  */
-export function requireWhisper(name: string): void {
-  const entry = catalogueEntry(name) ?? entryOf(name.split('@', 1)[0] ?? '');
-  if (entry === undefined || entry.family === 'whisper') return;
+export function requireFamily(name: string, family: keyof typeof ABILITIES): void {
+  const known = familyOf(name);
+  if (known === undefined || known === family) return;
   throw new ModelError(
     'MODEL_UNSUPPORTED',
-    `${name} cannot transcribe: it is no Whisper model. Those are ${modelNames('whisper').join(', ')}`,
+    `${name} ${ABILITIES[family]}. Those are ${modelNames(family).join(', ')}`,
   );
+}
+
+/** The family of a name; undefined for folders and for repositories that the catalogue does not know. */
+export function familyOf(name: string): Family | undefined {
+  return (catalogueEntry(name) ?? entryOf(name.split('@', 1)[0] ?? ''))?.family;
 }
 
 /** Where the mirror's files go: they are not the hub's, file by file. */

@@ -1,0 +1,212 @@
+/** Every default of F5-TTS's options, and the checks of what a caller gives instead. */
+import { randomInt } from 'node:crypto';
+import { ArgumentError, invalidArgument } from '../errors.js';
+import type { F5LoadOptions } from '../native.js';
+import {
+  checkBoolean,
+  checkFunction,
+  checkNumber,
+  checkOneOf,
+  checkOptions,
+  checkSignal,
+  checkString,
+} from '../validate.js';
+import type { LocateOptions } from './config.js';
+import type { F5Options, FlowOptions, SpeakOptions, SpeakProgress, VoiceOptions } from './types.js';
+import { Voice } from './voice.js';
+
+/** Devices and types as `voxpod info` names them. */
+const devicePattern = /^(cpu|cuda(:\d{1,3})?)$/;
+
+export interface ResolvedF5Options {
+  native: Omit<F5LoadOptions, 'architecture'>;
+  locate: LocateOptions;
+  signal: AbortSignal | undefined;
+  onProgress: ((fraction: number) => void) | undefined;
+}
+
+/** @throws ArgumentError INVALID_ARGUMENT */
+export function resolveF5Options(options?: F5Options): ResolvedF5Options {
+  checkOptions('options of F5TTS.load', options, [
+    ...['vocoder', 'vocabulary', 'version', 'device', 'dtype', 'threads'],
+    ...['maxBatchFrames', 'maxQueue', 'signal', 'onProgress'],
+  ] satisfies (keyof F5Options)[]);
+  const {
+    vocoder,
+    vocabulary,
+    version,
+    device = 'cpu',
+    dtype = 'auto',
+    threads = 0,
+    maxBatchFrames = 4096,
+    maxQueue = 256,
+    signal,
+    onProgress,
+  } = options ?? {};
+  if (!devicePattern.test(checkString('device', device, 100))) {
+    throw invalidArgument('device', '"cpu", "cuda" or "cuda:N"', device);
+  }
+  const whole = { integer: true };
+  const path = (name: string, value: string | undefined): string | undefined =>
+    value === undefined ? undefined : checkString(name, value, 4096);
+  return {
+    native: {
+      device,
+      dtype: checkOneOf('dtype', dtype, ['auto', 'float32', 'bfloat16', 'float16']),
+      threads: checkNumber('threads', threads, { min: 0, max: 1024, ...whole }),
+      maxBatchFrames: checkNumber('maxBatchFrames', maxBatchFrames, {
+        ...{ min: 1, max: 1 << 20 },
+        ...whole,
+      }),
+      maxQueue: checkNumber('maxQueue', maxQueue, { min: 1, max: 65_536, ...whole }),
+    },
+    locate: {
+      vocoder: path('vocoder', vocoder),
+      vocabulary: path('vocabulary', vocabulary),
+      version:
+        version === undefined ? undefined : checkOneOf('version', version, ['v1', 'v0', 'e2']),
+    },
+    signal: checkSignal('signal', signal),
+    onProgress: checkFunction('onProgress', onProgress),
+  };
+}
+
+export interface ResolvedFlowOptions {
+  seed: number;
+  steps: number;
+  cfgStrength: number;
+  swaySamplingCoef: number;
+  epss: boolean;
+  method: 'euler' | 'midpoint';
+  signal: AbortSignal | undefined;
+  onProgress: ((progress: SpeakProgress) => void) | undefined;
+}
+
+const flowOptionNames = [
+  ...['seed', 'steps', 'cfgStrength', 'swaySamplingCoef', 'epss', 'method'],
+  ...['signal', 'onProgress'],
+] satisfies (keyof FlowOptions)[];
+
+function resolveFlowOptions(options: FlowOptions): ResolvedFlowOptions {
+  const {
+    // Those that torch and the reference's own tools draw.
+    seed = randomInt(2 ** 31),
+    steps = 32,
+    cfgStrength = 2,
+    swaySamplingCoef = -1,
+    epss = true,
+    method = 'euler',
+    signal,
+    onProgress,
+  } = options;
+  return {
+    seed: checkNumber('seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true }),
+    steps: checkNumber('steps', steps, { min: 1, max: 128, integer: true }),
+    cfgStrength: checkNumber('cfgStrength', cfgStrength, { min: 0, max: 10 }),
+    // Beyond it the times would not rise.
+    swaySamplingCoef: checkNumber('swaySamplingCoef', swaySamplingCoef, { min: -1, max: 1 }),
+    epss: checkBoolean('epss', epss),
+    method: checkOneOf('method', method, ['euler', 'midpoint']),
+    signal: checkSignal('signal', signal),
+    onProgress: checkFunction('onProgress', onProgress),
+  };
+}
+
+export interface ResolvedSpeakOptions extends ResolvedFlowOptions {
+  voice: Voice;
+  /** By their names as tags write them. */
+  voices: ReadonlyMap<string, { voice: Voice; speed: number | undefined }>;
+  speed: number;
+  duration: number | undefined;
+  crossFade: number;
+  removeSilence: boolean;
+  normalizeText: boolean;
+}
+
+/** @throws ArgumentError INVALID_ARGUMENT */
+export function resolveSpeakOptions(options: SpeakOptions): ResolvedSpeakOptions {
+  checkOptions('options of speak', options, [
+    ...flowOptionNames,
+    ...['voice', 'voices', 'speed', 'duration', 'crossFade', 'removeSilence', 'normalizeText'],
+  ] satisfies (keyof SpeakOptions)[]);
+  const {
+    voice,
+    voices = {},
+    speed = 1,
+    duration,
+    crossFade = 0.15,
+    removeSilence = false,
+    normalizeText = true,
+  } = options ?? {};
+  return {
+    ...resolveFlowOptions(options),
+    voice: checkVoice('voice', voice),
+    voices: new Map(
+      Object.entries(checkOptions('voices', voices, Object.keys(voices ?? {}))).map(
+        ([name, value]) => [name, checkNamedVoice(`voices.${name.slice(0, 60)}`, value)],
+      ),
+    ),
+    speed: checkSpeed('speed', speed),
+    duration:
+      duration === undefined
+        ? undefined
+        : checkNumber('duration', duration, { min: 0.1, max: 3600 }),
+    crossFade: checkNumber('crossFade', crossFade, { min: 0, max: 10 }),
+    removeSilence: checkBoolean('removeSilence', removeSilence),
+    normalizeText: checkBoolean('normalizeText', normalizeText),
+  };
+}
+
+function checkSpeed(name: string, value: unknown): number {
+  return checkNumber(name, value, { min: 0.1, max: 10 });
+}
+
+function checkVoice(name: string, value: unknown): Voice {
+  if (value instanceof Voice) return value;
+  throw invalidArgument(name, 'a Voice, as F5TTS.voice makes it,', value);
+}
+
+function checkNamedVoice(
+  name: string,
+  value: unknown,
+): { voice: Voice; speed: number | undefined } {
+  if (value instanceof Voice) return { voice: value, speed: undefined };
+  const { voice, speed } = checkOptions(name, value, ['voice', 'speed']);
+  return {
+    voice: checkVoice(`${name}.voice`, voice),
+    speed: speed === undefined ? undefined : checkSpeed(`${name}.speed`, speed),
+  };
+}
+
+export interface ResolvedVoiceOptions {
+  text: string | undefined;
+  transcriber: VoiceOptions['transcriber'];
+  targetRms: number;
+  signal: AbortSignal | undefined;
+}
+
+/** Far more than anybody says in 10 minutes. */
+const longestReferenceText = 20_000;
+
+/** @throws ArgumentError INVALID_ARGUMENT, TEXT_EMPTY */
+export function resolveVoiceOptions(options?: VoiceOptions): ResolvedVoiceOptions {
+  checkOptions('options of voice', options, [
+    ...['text', 'transcriber', 'targetRms', 'signal'],
+  ] satisfies (keyof VoiceOptions)[]);
+  const { text, transcriber, targetRms = 0.1, signal } = options ?? {};
+  return {
+    text: text === undefined ? undefined : checkReferenceText(text),
+    transcriber: checkFunction('transcriber', transcriber),
+    targetRms: checkNumber('targetRms', targetRms, { min: 0.001, max: 1 }),
+    signal: checkSignal('signal', signal),
+  };
+}
+
+function checkReferenceText(value: unknown): string {
+  const text = checkString('text', value, longestReferenceText).trim();
+  if (/[\p{L}\p{N}]/u.test(text)) return text;
+  throw new ArgumentError(
+    'TEXT_EMPTY',
+    "The reference's text has no letter or digit. Give what is said in it, or leave it out.",
+  );
+}
