@@ -252,7 +252,7 @@ async function findVocabulary(place: string): Promise<string | undefined> {
 
 async function findVocoder(place: string): Promise<string | undefined> {
   if (await isFile(place)) return place;
-  const names = await readdir(place).catch(() => []);
+  const names: string[] = await readdir(place).catch(() => []);
   const name = vocoderFiles.find((file) => names.includes(file));
   return name === undefined ? undefined : join(place, name);
 }

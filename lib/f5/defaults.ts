@@ -11,12 +11,26 @@ import {
   checkSignal,
   checkString,
 } from '../validate.js';
-import type { LocateOptions } from './config.js';
+import type { F5Version, LocateOptions } from './config.js';
 import type { F5Options, FlowOptions, SpeakOptions, SpeakProgress, VoiceOptions } from './types.js';
 import { Voice } from './voice.js';
 
 /** Devices and types as `voxpod info` names them. */
 const devicePattern = /^(cpu|cuda(:\d{1,3})?)$/;
+
+const f5OptionNames: readonly (keyof F5Options)[] = [
+  'vocoder',
+  'vocabulary',
+  'version',
+  'device',
+  'dtype',
+  'threads',
+  'maxBatchFrames',
+  'maxQueue',
+  'signal',
+  'onProgress',
+];
+const versions: readonly F5Version[] = ['v1', 'v0', 'e2'];
 
 export interface ResolvedF5Options {
   native: Omit<F5LoadOptions, 'architecture'>;
@@ -27,10 +41,7 @@ export interface ResolvedF5Options {
 
 /** @throws ArgumentError INVALID_ARGUMENT */
 export function resolveF5Options(options?: F5Options): ResolvedF5Options {
-  checkOptions('options of F5TTS.load', options, [
-    ...['vocoder', 'vocabulary', 'version', 'device', 'dtype', 'threads'],
-    ...['maxBatchFrames', 'maxQueue', 'signal', 'onProgress'],
-  ] satisfies (keyof F5Options)[]);
+  checkOptions('options of F5TTS.load', options, f5OptionNames);
   const {
     vocoder,
     vocabulary,
@@ -63,8 +74,7 @@ export function resolveF5Options(options?: F5Options): ResolvedF5Options {
     locate: {
       vocoder: path('vocoder', vocoder),
       vocabulary: path('vocabulary', vocabulary),
-      version:
-        version === undefined ? undefined : checkOneOf('version', version, ['v1', 'v0', 'e2']),
+      version: version === undefined ? undefined : checkOneOf('version', version, versions),
     },
     signal: checkSignal('signal', signal),
     onProgress: checkFunction('onProgress', onProgress),
@@ -82,10 +92,16 @@ export interface ResolvedFlowOptions {
   onProgress: ((progress: SpeakProgress) => void) | undefined;
 }
 
-const flowOptionNames = [
-  ...['seed', 'steps', 'cfgStrength', 'swaySamplingCoef', 'epss', 'method'],
-  ...['signal', 'onProgress'],
-] satisfies (keyof FlowOptions)[];
+const flowOptionNames: readonly (keyof FlowOptions)[] = [
+  'seed',
+  'steps',
+  'cfgStrength',
+  'swaySamplingCoef',
+  'epss',
+  'method',
+  'signal',
+  'onProgress',
+];
 
 function resolveFlowOptions(options: FlowOptions): ResolvedFlowOptions {
   const {
@@ -112,6 +128,17 @@ function resolveFlowOptions(options: FlowOptions): ResolvedFlowOptions {
   };
 }
 
+const speakOptionNames: readonly (keyof SpeakOptions)[] = [
+  ...flowOptionNames,
+  'voice',
+  'voices',
+  'speed',
+  'duration',
+  'crossFade',
+  'removeSilence',
+  'normalizeText',
+];
+
 export interface ResolvedSpeakOptions extends ResolvedFlowOptions {
   voice: Voice;
   /** By their names as tags write them. */
@@ -125,10 +152,7 @@ export interface ResolvedSpeakOptions extends ResolvedFlowOptions {
 
 /** @throws ArgumentError INVALID_ARGUMENT */
 export function resolveSpeakOptions(options: SpeakOptions): ResolvedSpeakOptions {
-  checkOptions('options of speak', options, [
-    ...flowOptionNames,
-    ...['voice', 'voices', 'speed', 'duration', 'crossFade', 'removeSilence', 'normalizeText'],
-  ] satisfies (keyof SpeakOptions)[]);
+  checkOptions('options of speak', options, speakOptionNames);
   const {
     voice,
     voices = {},
@@ -178,6 +202,13 @@ function checkNamedVoice(
   };
 }
 
+const voiceOptionNames: readonly (keyof VoiceOptions)[] = [
+  'text',
+  'transcriber',
+  'targetRms',
+  'signal',
+];
+
 export interface ResolvedVoiceOptions {
   text: string | undefined;
   transcriber: VoiceOptions['transcriber'];
@@ -190,9 +221,7 @@ const longestReferenceText = 20_000;
 
 /** @throws ArgumentError INVALID_ARGUMENT, TEXT_EMPTY */
 export function resolveVoiceOptions(options?: VoiceOptions): ResolvedVoiceOptions {
-  checkOptions('options of voice', options, [
-    ...['text', 'transcriber', 'targetRms', 'signal'],
-  ] satisfies (keyof VoiceOptions)[]);
+  checkOptions('options of voice', options, voiceOptionNames);
   const { text, transcriber, targetRms = 0.1, signal } = options ?? {};
   return {
     text: text === undefined ? undefined : checkReferenceText(text),

@@ -34,7 +34,7 @@ export type UtteranceProgress = (index: number, fraction: number) => void;
 
 export class VoiceMels {
   readonly #model: F5Model;
-  readonly #mels = new WeakMap<Voice, Promise<Float32Array>>();
+  readonly #mels = new WeakMap<Voice, Float32Array>();
 
   constructor(model: F5Model) {
     this.#model = model;
@@ -44,10 +44,8 @@ export class VoiceMels {
   async of(voice: Voice, call: Call): Promise<Float32Array> {
     const known = this.#mels.get(voice);
     if (known !== undefined) return known;
-    const made = call.run((cancellation) => this.#model.mel(voice.samples, cancellation));
-    // Not shared before it is there: the call may be cancelled, and others want it still.
-    const mel = await made;
-    this.#mels.set(voice, Promise.resolve(mel));
+    const mel = await call.run((cancellation) => this.#model.mel(voice.samples, cancellation));
+    this.#mels.set(voice, mel);
     return mel;
   }
 }
