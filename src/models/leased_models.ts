@@ -64,7 +64,7 @@ interface Ticket {
  * for a release, and none behind it is served first: a busy model cannot starve the others.
  */
 export class LeasedModels {
-  readonly #maxModels: number;
+  #maxModels = 1;
   readonly #log: Pick<Logger, 'info' | 'warn'> | undefined;
   /** Models that can be leased, by their keys. */
   readonly #entries = new Map<string, Entry>();
@@ -75,8 +75,14 @@ export class LeasedModels {
   #disposed: Promise<void> | undefined;
 
   constructor(maxModels: number, log?: Pick<Logger, 'info' | 'warn'>) {
-    this.#maxModels = Math.max(1, maxModels);
+    this.maxModels = maxModels;
     this.#log = log;
+  }
+
+  /** One at least. More of them than are allowed from now on are given up as room is needed. */
+  set maxModels(count: number) {
+    this.#maxModels = Math.max(1, count);
+    this.#serve();
   }
 
   /**

@@ -69,6 +69,11 @@ export class ModelPool {
     return { speech: lease.model, release: lease.release };
   }
 
+  /** Changes how many models may be in memory. */
+  set maxModels(count: number) {
+    this.#models.maxModels = count;
+  }
+
   /** Disposes every model, which cancels what runs on it. Resolves when their memory is free. */
   dispose(): Promise<void> {
     return this.#models.dispose();
