@@ -5,10 +5,10 @@ import { parse as parseYaml } from 'yaml';
 import { ModelError, messageOf } from '../errors.js';
 import type { F5Architecture } from '../native.js';
 import { latestCheckpoint } from './checkpoint_name.js';
+import type { TokenizerKind } from './tokenizer.js';
 
 /** "v1": F5TTS_v1_Base and _Small; "v0": F5TTS_Base and _Small; "e2": E2TTS_Base. */
 export type F5Version = 'v1' | 'v0' | 'e2';
-export type F5TokenizerKind = 'pinyin' | 'char' | 'byte';
 
 export interface F5Files {
   checkpoint: string;
@@ -16,7 +16,7 @@ export interface F5Files {
   vocabulary: string | undefined;
   vocoder: string;
   architecture: F5Architecture;
-  tokenizer: F5TokenizerKind;
+  tokenizer: TokenizerKind;
   /** "vocos" or "bigvgan" where names or settings tell: the mels of the two differ. */
   trainedWith: string | undefined;
 }
@@ -174,7 +174,7 @@ const isNamed = (checkpoint: string, name: RegExp): boolean =>
 
 interface Config {
   architecture: F5Architecture;
-  tokenizer: F5TokenizerKind;
+  tokenizer: TokenizerKind;
   /** "vocos" or "bigvgan", as the training had it. */
   vocoder: string | undefined;
 }

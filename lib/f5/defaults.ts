@@ -13,6 +13,7 @@ import {
 } from '../validate.js';
 import type { F5Version, LocateOptions } from './config.js';
 import type { F5Options, FlowOptions, SpeakOptions, SpeakProgress, VoiceOptions } from './types.js';
+import type { PinyinFolder } from './tokenizer.js';
 import { Voice } from './voice.js';
 
 /** Devices and types as `voxpod info` names them. */
@@ -21,6 +22,7 @@ const devicePattern = /^(cpu|cuda(:\d{1,3})?)$/;
 const f5OptionNames: readonly (keyof F5Options)[] = [
   'vocoder',
   'vocabulary',
+  'pinyin',
   'version',
   'device',
   'dtype',
@@ -35,6 +37,7 @@ const versions: readonly F5Version[] = ['v1', 'v0', 'e2'];
 export interface ResolvedF5Options {
   native: Omit<F5LoadOptions, 'architecture'>;
   locate: LocateOptions;
+  pinyin: PinyinFolder | undefined;
   signal: AbortSignal | undefined;
   onProgress: ((fraction: number) => void) | undefined;
 }
@@ -45,6 +48,7 @@ export function resolveF5Options(options?: F5Options): ResolvedF5Options {
   const {
     vocoder,
     vocabulary,
+    pinyin,
     version,
     device = 'cpu',
     dtype = 'auto',
@@ -76,6 +80,7 @@ export function resolveF5Options(options?: F5Options): ResolvedF5Options {
       vocabulary: path('vocabulary', vocabulary),
       version: version === undefined ? undefined : checkOneOf('version', version, versions),
     },
+    pinyin: typeof pinyin === 'function' ? pinyin : path('pinyin', pinyin),
     signal: checkSignal('signal', signal),
     onProgress: checkFunction('onProgress', onProgress),
   };

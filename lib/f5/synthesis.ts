@@ -10,12 +10,13 @@ import { inOrder } from '../whisper/in_order.js';
 import type { ResolvedFlowOptions } from './defaults.js';
 import { referenceFrames, utteranceFrames } from './duration.js';
 import { flowTimes } from './schedule.js';
+import type { F5Tokenizer } from './tokenizer.js';
 import type { Voice } from './voice.js';
 
 export interface LoadedF5 {
   native: NativeModule;
   model: F5Model;
-  tokenizer: { encode(text: string): Int32Array };
+  tokenizer: F5Tokenizer;
   /** The mels of voices, computed once as long as they are used. */
   mels: VoiceMels;
 }
@@ -101,7 +102,7 @@ async function* prepare(
     const { voice, text, speed } = utterance;
     const condition = await loaded.mels.of(voice, call);
     const referenceText = paddedText(voice.text);
-    const tokens = loaded.tokenizer.encode(referenceText + text);
+    const tokens = await loaded.tokenizer.encode(referenceText + text);
     const frames = utteranceFrames({
       ...{ referenceSamples: voice.samples.length, melFrames: condition.length / mels },
       ...{ referenceText, text, tokens: tokens.length, speed, speechFrames: utterance.frames },

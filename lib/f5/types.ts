@@ -3,6 +3,7 @@ import type { AudioSource } from '../whisper/types.js';
 import type { F5Geometry } from '../native.js';
 import type { F5Version } from './config.js';
 import type { TimedWord } from './reference_text.js';
+import type { PinyinFolder } from './tokenizer.js';
 import type { Voice } from './voice.js';
 
 export interface F5Options {
@@ -13,6 +14,11 @@ export interface F5Options {
   vocoder?: string;
   /** vocab.txt or its folder. Default: that of the model's folder. */
   vocabulary?: string;
+  /**
+   * Folder with pypinyin's dictionaries (phrases_dict.json and pinyin_dict.json of 0.55.0), or what
+   * gets it when the first Chinese text comes. Without it Chinese is refused.
+   */
+  pinyin?: PinyinFolder;
   /**
    * Which F5-TTS a checkpoint is, where neither a config beside it nor its name says so: "v1", "v0"
    * (F5TTS_Base and most models trained from it), or "e2" for E2-TTS.

@@ -126,6 +126,7 @@ export class ModelPool {
           ...this.#placement(),
           ...(dtype === undefined || dtype === 'int8' ? {} : { dtype }),
           ...files,
+          pinyin: async () => (await this.#options.store.resolve('pypinyin')).folder,
           ...progress,
         }),
       release: () => held.release(),
