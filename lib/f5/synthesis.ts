@@ -138,14 +138,14 @@ async function speak(
   const mel = await call.run((cancellation) => model.sample(request, onProgress, cancellation));
   const start = referenceFrames(voice.samples.length) * model.geometry.mels;
   const speech = mel.subarray(start);
+  checkFinite(speech);
   const samples = await call.run((cancellation) => model.vocode(speech, cancellation));
-  checkFinite(samples);
   return amplify(samples, 1 / voice.gain);
 }
 
 /** Weights that are no numbers, or a type too small for them, give a sound that is none. */
-function checkFinite(samples: Float32Array): void {
-  if (samples.every(Number.isFinite)) return;
+function checkFinite(mel: Float32Array): void {
+  if (mel.every(Number.isFinite)) return;
   throw new ModelError(
     'MODEL_INVALID',
     'The model computed no sound but NaN. Its weights are damaged, or do not fit the type: load it again, with dtype float32.',
