@@ -1,5 +1,6 @@
 /** Samples at another rate, all at once. */
 import { fromNative, loadNative } from '../binding.js';
+import { concatenate } from './pcm.js';
 
 /**
  * Mono samples from one rate (hertz) to another, by torchaudio's method: ceil(samples * to / from)
@@ -16,11 +17,7 @@ export async function resample(
   try {
     const native = loadNative();
     const resampler = new native.Resampler(from, to);
-    const [start, rest] = [await resampler.push(samples), await resampler.finish()];
-    const all = new Float32Array(start.length + rest.length);
-    all.set(start);
-    all.set(rest, start.length);
-    return all;
+    return concatenate([await resampler.push(samples), await resampler.finish()]);
   } catch (error) {
     throw fromNative(error);
   }
