@@ -18,8 +18,6 @@ export type ErrorCode =
   | 'FFMPEG_MISSING'
   | 'FFMPEG_FAILED'
   /* Speaking. */
-  /** Nothing in it can be spoken. */
-  | 'TEXT_EMPTY'
   | 'VOICE_UNKNOWN'
   /** A named voice's files are not as they should be. */
   | 'VOICE_INVALID'

@@ -224,7 +224,7 @@ export interface ResolvedVoiceOptions {
 /** Far more than anybody says in 10 minutes. */
 const longestReferenceText = 20_000;
 
-/** @throws ArgumentError INVALID_ARGUMENT, TEXT_EMPTY */
+/** @throws ArgumentError INVALID_ARGUMENT */
 export function resolveVoiceOptions(options?: VoiceOptions): ResolvedVoiceOptions {
   checkOptions('options of voice', options, voiceOptionNames);
   const { text, transcriber, targetRms = 0.1, signal } = options ?? {};
@@ -240,7 +240,7 @@ function checkReferenceText(value: unknown): string {
   const text = checkString('text', value, longestReferenceText).trim();
   if (/[\p{L}\p{N}]/u.test(text)) return text;
   throw new ArgumentError(
-    'TEXT_EMPTY',
+    'INVALID_ARGUMENT',
     "The reference's text has no letter or digit. Give what is said in it, or leave it out.",
   );
 }

@@ -66,15 +66,3 @@ export function estimatedFrames({
 }
 
 const seconds = (frames: number): string => ((frames * hop) / sampleRate).toFixed(0);
-
-/** Seconds that one utterance may take with its reference, for texts to be cut into chunks. */
-const windowSeconds = 22;
-/** A reference with much silence or little text would leave room for half a word. */
-const leastChunkBytes = 20;
-
-/** Bytes of text in a chunk at most, at the reference's pace. */
-export function chunkBytes(referenceSamples: number, referenceText: string, speed: number): number {
-  const length = referenceSamples / sampleRate;
-  const bytes = (byteLength(referenceText) / length) * (windowSeconds - length) * speed;
-  return Math.max(leastChunkBytes, Math.trunc(bytes));
-}

@@ -1,5 +1,6 @@
 /** F5-TTS and E2-TTS: text to speech, with the voice of a recording. */
 import { loadNative } from '../binding.js';
+import { concatenate } from '../audio/pcm.js';
 import { Call, CallList } from '../calls.js';
 import { ModelError } from '../errors.js';
 import type { F5Model, NativeModule } from '../native.js';
@@ -21,9 +22,6 @@ import type {
   VoiceOptions,
 } from './types.js';
 import { Voice } from './voice.js';
-
-/** More than a book's chapter; who has more sends it in parts. */
-const longestText = 1_000_000;
 
 /** A loaded model. Calls may overlap: what they say is computed together, each as if alone. */
 export class F5TTS {
@@ -93,13 +91,12 @@ export class F5TTS {
 
   /**
    * Says a text of any length. `[pause:0.5s]` is silence, `[name]` changes to one of `voices`.
-   * @throws ArgumentError INVALID_ARGUMENT, TEXT_EMPTY, VOICE_UNKNOWN; ModelError MODEL_INVALID where
+   * @throws ArgumentError INVALID_ARGUMENT (an unknown tag, nothing to say); ModelError MODEL_INVALID where
    * the weights give no sound; NativeError DISPOSED, QUEUE_FULL, OUT_OF_MEMORY; the signal's reason
    * where that aborts.
    */
   async speak(text: string, options: SpeakOptions): Promise<Speech> {
-    const { plan, resolved } = this.#plan(text, options, false);
-    const blocks = this.#run(plan, resolved);
+    const blocks = this.#run(text, options, false);
     const parts: Float32Array[] = [];
     for (;;) {
       const step = await blocks.next();
@@ -117,8 +114,7 @@ export class F5TTS {
     text: string,
     options: SpeakOptions,
   ): AsyncGenerator<SpeechBlock, SpeechSummary, undefined> {
-    const { plan, resolved } = this.#plan(text, options, true);
-    return this.#run(plan, resolved);
+    return this.#run(text, options, true);
   }
 
   /** Ends the calls that run, which reject with DISPOSED, and frees the model. */
@@ -128,19 +124,19 @@ export class F5TTS {
     return this.#disposal;
   }
 
-  #plan(
+  #run(
     text: string,
     options: SpeakOptions,
-    shortStart: boolean,
-  ): { plan: SpeechPlan; resolved: ResolvedSpeakOptions } {
-    checkString('text', text, longestText);
+    isStream: boolean,
+  ): AsyncGenerator<SpeechBlock, SpeechSummary, undefined> {
     const resolved = resolveSpeakOptions(options);
-    return { plan: planSpeech(text, resolved, shortStart), resolved };
+    const plan = planSpeech(text, resolved, this.#loaded, isStream);
+    return this.#spoken(plan, { ...resolved, firstAlone: isStream });
   }
 
-  async *#run(
+  async *#spoken(
     plan: SpeechPlan,
-    options: ResolvedSpeakOptions,
+    options: ResolvedSpeakOptions & { firstAlone: boolean },
   ): AsyncGenerator<SpeechBlock, SpeechSummary, undefined> {
     const call = this.#calls.begin(new this.#native.Cancellation(), options.signal);
     try {
@@ -180,14 +176,4 @@ function checkFit(files: F5Files, tokenizer: F5Tokenizer, { geometry }: F5Model)
       `${files.checkpoint} was trained with ${files.trainedWith}, and ${files.vocoder} is ${geometry.vocoder}: what one makes of the other's mels is noise. Give the model its own vocoder.`,
     );
   }
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

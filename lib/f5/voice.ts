@@ -40,7 +40,7 @@ export class Voice {
 
   /**
    * Cuts a recording to 12 s at most, and keeps its text in step with what is kept.
-   * @throws ArgumentError INVALID_ARGUMENT, TEXT_EMPTY; what `prepareReference` and the transcriber
+   * @throws ArgumentError INVALID_ARGUMENT; what `prepareReference` and the transcriber
    * throw; the signal's reason where that aborts.
    */
   static async prepare(audio: AudioSource, options?: VoiceOptions): Promise<Voice> {

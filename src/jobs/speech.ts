@@ -7,7 +7,7 @@ import type {
   SpeechSummary,
 } from '../../lib/index.js';
 import { JobError } from '../../lib/errors.js';
-import { voiceNames } from '../../lib/f5/script.js';
+import { parseScript } from '../../lib/f5/script.js';
 import { catalogueEntry, modelNames } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { whisperTranscriber } from '../voices/hearing.js';
@@ -123,7 +123,7 @@ async function speakOptionsOf(
   ) => prepared.prepare({ audio, text, targetRms: targetRms ?? undefined }, hearing, signal);
 
   const voices: Record<string, NamedVoice> = {};
-  for (const tag of voiceNames(input.text)) {
+  for (const tag of namedVoices(input.text, await library.names())) {
     const { audio, text, settings } = await library.find(tag);
     const voice = await prepare(audio, text, input.target_rms ?? settings.target_rms);
     voices[tag] = { voice, ...(settings.speed === undefined ? {} : { speed: settings.speed }) };
@@ -141,6 +141,12 @@ async function speakOptionsOf(
   } finally {
     await reference.dispose();
   }
+}
+
+/** Voices that the text's tags name. @throws ArgumentError INVALID_ARGUMENT where one is unknown */
+function namedVoices(text: string, voices: readonly string[]): Set<string> {
+  const parts = parseScript(text, { voices });
+  return new Set(parts.flatMap((part) => ('voice' in part ? [part.voice] : [])));
 }
 
 function fetchReference(input: SpeechInput, options: SpeechHandlerOptions, signal: AbortSignal) {

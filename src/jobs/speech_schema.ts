@@ -230,6 +230,8 @@ export const speechOutputSchema = z
   })
   .describe('Output of a speech job');
 
+export type SpeechOutput = z.output<typeof speechOutputSchema>;
+
 /** @throws JobError JOB_INVALID that names every wrong or unknown option. */
 export function parseSpeech(input: unknown): SpeechInput {
   return parseInput(speechSchema, input);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   byteLength,
-  chunkBytes,
   mostFrames,
   utteranceFrames,
   type UtteranceLength,
@@ -46,13 +45,4 @@ test('what the models cannot hold is refused, and says why', () => {
     message: /would take \d+ s .*text of the whole reference/,
   });
   assert.throws(() => frames({ tokens: mostFrames }), { code: 'INVALID_ARGUMENT' });
-});
-
-test('chunks fill what the reference leaves of 22 s, and are never too small for a word', () => {
-  const text = reference.referenceText.trimEnd();
-  // int(50 / 5.3328 * (22 - 5.3328))
-  assert.equal(chunkBytes(127_987, text, 1), 156);
-  assert.equal(chunkBytes(127_987, text, 0.5), 78);
-  assert.equal(chunkBytes(12 * 24_000, 'Hm.', 1), 20);
-  assert.equal(chunkBytes(30 * 24_000, text, 1), 20);
 });
