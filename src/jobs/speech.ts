@@ -12,7 +12,7 @@ import { catalogueEntry, modelNames } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { whisperTranscriber } from '../voices/hearing.js';
 import { PreparedVoices } from '../voices/prepared_voices.js';
-import { VoiceLibrary, type VoiceSettings } from '../voices/voice_library.js';
+import { settingsOptions, VoiceLibrary, type VoiceSettings } from '../voices/voice_library.js';
 import { fetchAudio, type AudioInputOptions } from './audio_input.js';
 import { deliverSound, soundChunks, soundTarget } from './speech_output.js';
 import { parseSpeech, refuseOtherFamilies, type SpeechInput } from './speech_schema.js';
@@ -167,18 +167,10 @@ function flowOptions(
   settings: VoiceSettings,
   context: JobContext,
 ): Omit<SpeakOptions, 'voice' | 'voices'> {
-  const chosen = {
-    seed: input.seed ?? settings.seed,
-    steps: input.steps ?? settings.steps,
-    cfgStrength: input.cfg_strength ?? settings.cfg_strength,
-    swaySamplingCoef: input.sway_sampling_coef ?? settings.sway_sampling_coef,
-    speed: input.speed ?? settings.speed,
-    duration: input.duration ?? undefined,
-    crossFade: input.cross_fade ?? settings.cross_fade,
-    removeSilence: input.remove_silence ?? settings.remove_silence,
-  };
   return {
-    ...Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined)),
+    ...settingsOptions(settings),
+    ...settingsOptions(input),
+    ...(input.duration === null ? {} : { duration: input.duration }),
     ...{ normalizeText: input.normalize_text, signal: context.signal },
     onProgress: progressReporter(context),
   };

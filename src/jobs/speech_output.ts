@@ -1,18 +1,15 @@
 /** What comes of a speech job: a file of sound in the output or in the bucket, or chunks of one. */
 import type { Speech, SpeechBlock, SpeechSummary } from '../../lib/index.js';
-import { openEncoder, type SoundFormat } from '../../lib/audio/encode.js';
+import {
+  audioFormats,
+  encodeAudio,
+  openEncoder,
+  type AudioFormat,
+} from '../../lib/audio/encode.js';
 import type { Job } from '../runpod/job.js';
 import type { Bucket } from '../storage/bucket.js';
 import { storeOutput, type JobBuckets } from './job_bucket.js';
 import type { SpeechInput, SpeechOutput } from './speech_schema.js';
-
-const CONTENT_TYPES: Readonly<Record<SoundFormat, string>> = {
-  wav: 'audio/wav',
-  mp3: 'audio/mpeg',
-  opus: 'audio/ogg',
-  flac: 'audio/flac',
-  pcm: 'application/octet-stream',
-};
 
 /** Characters of base64 that "auto" leaves in the output; RunPod takes some 20 MB in all. */
 const MOST_INLINE = 10_000_000;
@@ -53,36 +50,41 @@ export async function deliverSound(
   speech: Speech,
   { input, model, target, signal }: Delivery & { target: SoundTarget | undefined },
 ): Promise<SpeechOutput> {
-  const encoder = openEncoder(encoding(input, signal));
-  const bytes = Buffer.concat([await encoder.push(speech.samples), await encoder.finish()]);
+  const { format, sample_rate: sampleRate } = input;
+  const bytes = await encodeAudio(speech.samples, { format, sampleRate, signal });
   const rest = summaryOf(speech, input, model);
   const isLarge = (bytes.length / 3) * 4 > MOST_INLINE;
   if (target === undefined || (target.onlyLarge && !isLarge)) {
-    return { audio_base64: bytes.toString('base64'), ...rest };
+    return { audio_base64: Buffer.from(bytes).toString('base64'), ...rest };
   }
   const stored = await storeOutput(target.bucket, {
-    ...{ jobId: target.jobId, name: `speech.${input.format}`, body: bytes, signal },
-    contentType: CONTENT_TYPES[input.format],
+    ...{
+      jobId: target.jobId,
+      name: `speech.${audioFormats[format].extension}`,
+      body: bytes,
+      signal,
+    },
+    contentType: audioFormats[format].mime,
   });
   return { audio_url: stored.url, expires_at: stored.expiresAt.toISOString(), ...rest };
 }
 
 /** A chunk of a stream; the last one also has the rest of the output. */
-export type SoundChunk = { audio_base64: string; format: SoundFormat } & Partial<SpeechOutput>;
+export type SoundChunk = { audio_base64: string; format: AudioFormat } & Partial<SpeechOutput>;
 
 /** The chunks of a job's stream, whose bytes put together are the file. */
 export async function* soundChunks(
   blocks: AsyncGenerator<SpeechBlock, SpeechSummary, undefined>,
   { input, model, signal }: Delivery,
 ): AsyncGenerator<SoundChunk, SpeechSummary, undefined> {
-  const { format } = input;
-  const encoder = openEncoder(encoding(input, signal));
+  const { format, sample_rate: sampleRate } = input;
+  const encoder = openEncoder({ format, sampleRate, signal });
   let ended = false;
   try {
     for (;;) {
       const step = await blocks.next();
       const bytes =
-        step.done === true ? await encoder.finish() : await encoder.push(step.value.samples);
+        step.done === true ? await encoder.finish() : await encoder.write(step.value.samples);
       if (step.done !== true) {
         for (const piece of pieces(bytes)) yield { audio_base64: piece, format };
         continue;
@@ -99,10 +101,6 @@ export async function* soundChunks(
       await blocks.return(undefined as never);
     }
   }
-}
-
-function encoding({ format, sample_rate: sampleRate }: Delivery['input'], signal: AbortSignal) {
-  return { format, sampleRate, signal };
 }
 
 function summaryOf(

@@ -1,6 +1,6 @@
 /** Loaded models of every family, out of the store: leased to jobs, and made room for. */
 import { ModelError, type ErrorCode } from '../../lib/errors.js';
-import { F5TTS, Whisper, type WhisperOptions } from '../../lib/index.js';
+import { F5TTS, Whisper, type F5Options, type WhisperOptions } from '../../lib/index.js';
 import type { Logger } from '../log.js';
 import { requireFamily } from './catalogue.js';
 import {
@@ -24,6 +24,8 @@ export interface ModelPoolOptions {
   /** Of Whisper: rows of a batch. */
   maxBatch?: number;
   maxQueue?: number;
+  /** Parts in the place of those that a speech model goes with, and what its checkpoint does not say. */
+  speech?: Pick<F5Options, 'vocoder' | 'vocabulary' | 'version'>;
   /** Models in memory at once. Default 1: a worker's memory is sized for the model it serves. */
   maxModels?: number;
   log?: Pick<Logger, 'info' | 'warn'>;
@@ -116,9 +118,11 @@ export class ModelPool {
   }
 
   async #speech(name: string, options: AcquireOptions): Promise<Found<F5TTS>> {
-    const held = await holdSpeechModel(this.#options.store, name, options);
+    const { dtype, store, speech = {} } = this.#options;
+    const { vocoder, ...given } = speech;
+    const parts = vocoder === undefined ? options : { ...options, vocoder };
+    const held = await holdSpeechModel(store, name, parts);
     const { folder, models, folders, files } = held;
-    const { dtype } = this.#options;
     return {
       ...{ key: ['f5-tts', ...folders].join(' '), name: folder, models, folders },
       load: (progress) =>
@@ -126,7 +130,8 @@ export class ModelPool {
           ...this.#placement(),
           ...(dtype === undefined || dtype === 'int8' ? {} : { dtype }),
           ...files,
-          pinyin: async () => (await this.#options.store.resolve('pypinyin')).folder,
+          ...given,
+          pinyin: async () => (await store.resolve('pypinyin')).folder,
           ...progress,
         }),
       release: () => held.release(),

@@ -6,6 +6,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { z } from 'zod';
 import { messageOf, VoxpodError } from '../../lib/errors.js';
+import type { SpeakOptions } from '../../lib/index.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 
 /** As ffmpeg reads them; WAV is read without it. */
@@ -26,6 +27,23 @@ const settingsSchema = z.strictObject({
 
 /** Take the place of the defaults of a job that does not say otherwise. */
 export type VoiceSettings = Omit<z.output<typeof settingsSchema>, 'text'>;
+
+/** The library's options for settings, or for a job's fields of the same names. */
+export function settingsOptions(settings: {
+  [Name in keyof VoiceSettings]: VoiceSettings[Name] | null;
+}): Omit<SpeakOptions, 'voice' | 'voices'> {
+  const options = {
+    seed: settings.seed,
+    steps: settings.steps,
+    cfgStrength: settings.cfg_strength,
+    swaySamplingCoef: settings.sway_sampling_coef,
+    speed: settings.speed,
+    crossFade: settings.cross_fade,
+    removeSilence: settings.remove_silence,
+  };
+  const given = Object.entries(options).filter(([, value]) => value != null);
+  return Object.fromEntries(given) as Omit<SpeakOptions, 'voice' | 'voices'>;
+}
 
 export interface NamedVoiceFiles {
   name: string;
