@@ -81,7 +81,9 @@ function splitAtBest(text: string, limit: number, place = 0): string[] {
   if (byteLength(text) <= limit || pattern === undefined) return [text];
   const pieces = text
     .split(pattern)
-    .flatMap((piece) => (byteLength(piece) > limit ? splitAtBest(piece, limit, place + 1) : [piece]));
+    .flatMap((piece) =>
+      byteLength(piece) > limit ? splitAtBest(piece, limit, place + 1) : [piece],
+    );
   const total = byteLength(text);
   const even = total / Math.ceil(total / limit);
   const parts: string[] = [];

@@ -8,7 +8,24 @@ const FIRST = 0xe000;
 const initials = ['', ...'b p m f d t n l g k h j q x zh ch sh r z c s y w'.split(' ')];
 /** As vocabularies write them: ü is v, "n2" has none, and "hng" is h and ng. */
 const finals = [
-  ...['', 'a', 'ai', 'an', 'ang', 'ao', 'e', 'ei', 'en', 'eng', 'er', 'i', 'ia', 'ian', 'iang', 'iao'],
+  ...[
+    '',
+    'a',
+    'ai',
+    'an',
+    'ang',
+    'ao',
+    'e',
+    'ei',
+    'en',
+    'eng',
+    'er',
+    'i',
+    'ia',
+    'ian',
+    'iang',
+    'iao',
+  ],
   ...['ie', 'in', 'ing', 'io', 'iong', 'iu', 'n', 'ng', 'o', 'ong', 'ou', 'u', 'ua', 'uai', 'uan'],
   ...['uang', 'ue', 'ui', 'un', 'uo', 'v', 've'],
 ];
