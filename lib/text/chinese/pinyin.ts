@@ -11,7 +11,7 @@ const readable = /[\u3007\ue815-\ue864\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]/;
  */
 export function pinyinOf(table: PinyinTable, word: string): string[] {
   const found: string[] = [];
-  for (let at = 0; at < word.length; ) {
+  for (let at = 0; at < word.length;) {
     const { phrase, all } = longestPhrase(table, word, at);
     if (phrase < 0) {
       // pypinyin reads a rest that only begins a phrase character by character, whatever words it has.

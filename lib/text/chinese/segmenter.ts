@@ -40,7 +40,7 @@ async function load(): Promise<Jieba> {
     // The package's own module of the dictionary reads both its files, and in one go.
     const file = createRequire(import.meta.url).resolve('@node-rs/jieba/dict.txt');
     const dictionary = await readFile(file);
-    for (let at = 0; at < dictionary.length; ) {
+    for (let at = 0; at < dictionary.length;) {
       const line = dictionary.lastIndexOf(NEWLINE, at + SLICE_BYTES);
       const end = at + SLICE_BYTES >= dictionary.length || line < at ? dictionary.length : line + 1;
       jieba.loadDict(dictionary.subarray(at, end));
