@@ -2,6 +2,7 @@
 import { chunkBytes, chunkText } from './chunks.js';
 import type { ResolvedSpeakOptions } from './defaults.js';
 import { byteLength, estimatedFrames, hop, sampleRate } from './duration.js';
+import { normalizeText } from '../text/normalize/normalize.js';
 import { parseScript } from './script.js';
 import type { LoadedF5, Utterance } from './synthesis.js';
 
@@ -13,9 +14,6 @@ export interface SpeechPlan {
   parts: PlannedPart[];
   warnings: string[];
 }
-
-// FIXME until f5-text's normaliser is merged.
-const normalizeText = (text: string): string => text;
 
 /** A stream's first chunk is this part of the others, so that its sound comes the earlier. */
 const firstPart = 1 / 4;

@@ -55,11 +55,12 @@ async function* joined(
     call.check();
     if (step.done === true) break;
     const { text, voiceName } = part;
+    const { samples } = step.value;
     spoken({
-      ...{ text, duration: step.value.length / sampleRate },
+      ...{ text, duration: samples.length / sampleRate },
       ...(voiceName === undefined ? {} : { voice: voiceName }),
     });
-    yield joiner.push(step.value);
+    yield joiner.push(samples);
   }
   yield joiner.finish();
 }

@@ -30,6 +30,14 @@ export interface Utterance {
   frames?: number | undefined;
 }
 
+/** What an utterance came to. */
+export interface SpokenUtterance {
+  /** Mono at 24 kHz. */
+  samples: Float32Array;
+  /** [frames, mels] of it, as loud as the model made it. */
+  mel: Float32Array;
+}
+
 /** How much of the work is done: the utterance's place and its own fraction. */
 export type UtteranceProgress = (index: number, fraction: number) => void;
 
@@ -55,7 +63,7 @@ export class VoiceMels {
 const atOnce = 4;
 
 /**
- * The sound of each utterance, at 24 kHz. The noise is drawn in the order of the text, so that one
+ * The utterances as they are spoken. The noise is drawn in the order of the text, so that one
  * seed gives one sound; `firstAlone` computes the first by itself, since somebody waits for it.
  */
 export async function* synthesize(
@@ -64,11 +72,11 @@ export async function* synthesize(
   utterances: Iterable<Utterance>,
   options: ResolvedFlowOptions & { firstAlone: boolean },
   progress: UtteranceProgress,
-): AsyncGenerator<Float32Array, void, undefined> {
+): AsyncGenerator<SpokenUtterance, void, undefined> {
   const times = flowTimes(options);
   const noise = new loaded.native.NoiseGenerator(options.seed);
   const prepared = prepare(loaded, call, utterances, noise);
-  const work = ({ index, request, utterance }: Prepared): Promise<Float32Array> =>
+  const work = ({ index, request, utterance }: Prepared): Promise<SpokenUtterance> =>
     speak(loaded, call, utterance, { ...request, times, ...flowOf(options) }, (fraction) =>
       progress(index, fraction),
     );
@@ -126,7 +134,7 @@ async function speak(
   { voice }: Utterance,
   request: FlowRequest,
   progress: (fraction: number) => void,
-): Promise<Float32Array> {
+): Promise<SpokenUtterance> {
   const onProgress = (fraction: number): void => {
     try {
       progress(fraction);
@@ -140,7 +148,7 @@ async function speak(
   const speech = mel.subarray(start);
   checkFinite(speech);
   const samples = await call.run((cancellation) => model.vocode(speech, cancellation));
-  return amplify(samples, 1 / voice.gain);
+  return { samples: amplify(samples, 1 / voice.gain), mel: speech };
 }
 
 /** Weights that are no numbers, or a type too small for them, give a sound that is none. */

@@ -3,7 +3,7 @@ import { ModelError } from '../../lib/errors.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
 import { CODEC_BYTES, type Family, type Wanted } from './files.js';
-import { BASE_MIRROR, PINYIN_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
+import { BASE_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
 
 export interface CatalogueEntry extends Wanted {
   name: string;
@@ -58,10 +58,6 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   {
     ...{ name: 'silero-vad', family: 'silero-vad', repository: 'voxpod-mirror/silero-vad' },
     ...{ hub: undefined, bytes: 2 * MB, mirror: SILERO_VAD_MIRROR },
-  },
-  {
-    ...{ name: 'pypinyin', family: 'pinyin', repository: 'voxpod-mirror/pypinyin' },
-    ...{ hub: undefined, bytes: 3_334_365, mirror: PINYIN_MIRROR },
   },
   f5('f5-tts-v1-base', 'SWivid/F5-TTS', 'F5TTS_v1_Base'),
   f5('f5-tts-base', 'SWivid/F5-TTS', 'F5TTS_Base'),
