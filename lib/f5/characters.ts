@@ -41,7 +41,6 @@ export function readCharacters(words: readonly string[], reading: Reading): stri
 }
 
 function isAscii(word: string): boolean {
-  // eslint-disable-next-line no-control-regex -- ASCII has them.
   return /^[\0-\x7f]*$/.test(word);
 }
 

@@ -3,7 +3,7 @@ import { ModelError } from '../../lib/errors.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
 import { CODEC_BYTES, type Family, type Wanted } from './files.js';
-import { BASE_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
+import { BASE_MIRROR, PYPINYIN_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
 
 export interface CatalogueEntry extends Wanted {
   name: string;
@@ -67,6 +67,10 @@ const CATALOGUE: readonly CatalogueEntry[] = [
     // The same for all of them, and in few of their folders.
     ...speech('f5-tts-vocabulary', 'f5-tts-vocabulary', 'voxpod-part/f5-tts-vocabulary', 14_000),
     ...{ hub: 'SWivid/F5-TTS', subfolder: 'F5TTS_v1_Base' },
+  },
+  {
+    ...{ name: 'pypinyin', family: 'pypinyin', repository: 'voxpod-mirror/pypinyin' },
+    ...{ hub: undefined, bytes: MB, mirror: PYPINYIN_MIRROR },
   },
   speech('vocos-mel-24khz', 'vocos', 'charactr/vocos-mel-24khz', 54 * MB),
   speech('bigvgan-v2-24khz', 'bigvgan', 'nvidia/bigvgan_v2_24khz_100band_256x', 450 * MB),

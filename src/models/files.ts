@@ -10,6 +10,7 @@ export type Family =
   | 'silero-vad'
   | 'f5-tts'
   | 'f5-tts-vocabulary'
+  | 'pypinyin'
   | 'vocos'
   | 'bigvgan'
   | 'higgs-audio'
@@ -81,6 +82,11 @@ const RULES: Record<Family, Rule> = {
     what: "vocabulary of F5-TTS's authors",
     choose: (files) => present(files, ['vocab.txt']),
     lacks: (paths) => absent(paths, ['vocab.txt']),
+  },
+  pypinyin: {
+    what: 'dictionary of pypinyin',
+    choose: (files) => present(files, ['phrases_dict.json', 'pinyin_dict.json']),
+    lacks: (paths) => absent(paths, ['phrases_dict.json', 'pinyin_dict.json']),
   },
   vocos: {
     what: 'Vocos vocoder',
