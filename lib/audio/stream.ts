@@ -7,7 +7,7 @@ import type { Resampler } from '../native.js';
 import { checkNumber } from '../validate.js';
 import type { AudioSource } from '../whisper/types.js';
 import { openFfmpeg } from './ffmpeg.js';
-import type { FfmpegOptions } from './ffmpeg_process.js';
+import type { FfmpegOptions } from './ffmpeg_decoder.js';
 import { freeArray } from './free.js';
 import { tooLong } from './limits.js';
 import { samplesSource, type PcmSource } from './pcm.js';
