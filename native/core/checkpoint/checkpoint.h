@@ -56,6 +56,10 @@ class Checkpoint {
 /// `model.bin`, in this order. Throws kModelNotFound where there is none of them.
 Checkpoint open_checkpoint(const std::filesystem::path& folder);
 
+/// Opens one file, whose content tells the format: safetensors or what torch.save() writes. Throws
+/// kModelNotFound where it cannot be opened and what the readers below throw.
+Checkpoint open_checkpoint_file(const std::filesystem::path& file);
+
 /// The formats. Each throws kCheckpointCorrupt, saying what is wrong, for a file that is cut short
 /// or whose header lies.
 void read_safetensors(const std::filesystem::path& path, Checkpoint& out);
