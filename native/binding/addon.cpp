@@ -11,6 +11,7 @@
 #include "f5_model.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/placement.h"
+#include "noise_generator.h"
 #include "resampler.h"
 #include "vad_model.h"
 #include "whisper_model.h"
@@ -71,6 +72,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New(env, info, "info"));
   exports.Set("Cancellation", cancellation);
   exports.Set("Resampler", JsResampler::define(env));
+  exports.Set("NoiseGenerator", JsNoiseGenerator::define(env));
   exports.Set("loadWhisper", Napi::Function::New(env, JsWhisperModel::load, "loadWhisper"));
   exports.Set("loadVad", Napi::Function::New(env, JsVadModel::load, "loadVad"));
   exports.Set("loadF5", Napi::Function::New(env, JsF5Model::load, "loadF5"));

@@ -5,6 +5,7 @@
 #include "arguments.h"
 #include "cancellation.h"
 #include "environment.h"
+#include "vocoder/vocoder.h"
 
 namespace voxpod::binding {
 
@@ -103,8 +104,8 @@ Napi::Value JsF5Model::geometry(const Napi::CallbackInfo& info) {
   set("textWidth", g.text_width);
   set("vocabulary", g.vocabulary);
   set("mels", g.mels);
-  set("sampleRate", f5::kSampleRate);
-  set("hop", f5::kHop);
+  set("sampleRate", kVocoderRate);
+  set("hop", kVocoderHop);
   out.Set("vocoder", model_->vocoder_name());
   return out;
 }

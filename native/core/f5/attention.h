@@ -6,7 +6,8 @@
 
 namespace voxpod::f5 {
 
-/// Angles of rotary positions (Su et al. 2021), pairs of neighbours: [positions, head / 2] each.
+/// Rotary positions (Su et al. 2021) of pairs of neighbours: x * cosines + swapped(x) * sines, where
+/// the numbers of each pair change places.
 class RotaryTable {
  public:
   explicit RotaryTable(int64_t head) : head_(head) {}
@@ -17,8 +18,8 @@ class RotaryTable {
 
  private:
   int64_t head_;
-  at::Tensor cosines_;
-  at::Tensor sines_;
+  at::Tensor cosines_;  ///< [positions, head] float32, each twice
+  at::Tensor sines_;    ///< [positions, head] float32, each twice, first negative
 };
 
 /// Attention of each sequence's rows over each other: SWivid/F5-TTS, model/modules.py, Attention
@@ -33,7 +34,8 @@ class Attention {
                      const RotaryTable& rotary) const;
 
  private:
-  void rotate(at::Tensor& query_key, const RotaryTable& rotary) const;
+  void rotate(const at::Tensor& query_key_value, const RotaryTable& rotary) const;
+  void rotate_by_kernel(const at::Tensor& query_key_value, const RotaryTable& rotary) const;
 
   Placement placement_;
   int64_t heads_;

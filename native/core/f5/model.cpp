@@ -34,8 +34,9 @@ Checkpoint open_file(const std::filesystem::path& path) {
 
 }  // namespace
 
-Model::Model(const std::filesystem::path& checkpoint, const ModelOptions& options,
-             const std::function<void(double)>& progress, const CancellationPtr& cancellation)
+Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::path&,
+             const ModelOptions& options, const std::function<void(double)>& progress,
+             const CancellationPtr& cancellation)
     : placement_(place(options)),
       max_batch_frames_(options.max_batch_frames),
       max_queue_(options.max_queue) {
@@ -106,6 +107,14 @@ void Model::sample(FlowRequest request, std::function<void(double)> progress,
     return;
   }
   thread_->wake();
+}
+
+void Model::mel(std::span<const float>, const CancellationPtr&, Done<at::Tensor> done) {
+  done(Error(ErrorCode::kModelUnsupported, "Vocoders are not there yet"));
+}
+
+void Model::vocode(std::span<const float>, const CancellationPtr&, Done<at::Tensor> done) {
+  done(Error(ErrorCode::kModelUnsupported, "Vocoders are not there yet"));
 }
 
 bool Model::step() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,15 +30,23 @@ struct ModelOptions {
 /// of however many callers share each step, and none depends on the others.
 class Model {
  public:
-  /// Loads on the calling thread. Throws as `read` and `make_placement` do, and kCancelled.
-  Model(const std::filesystem::path& checkpoint, const ModelOptions& options,
+  /// Loads on the calling thread. Throws as `read`, `load_vocoder` and `make_placement` do, and
+  /// kCancelled.
+  Model(const std::filesystem::path& checkpoint, const std::filesystem::path& vocoder,
+        const ModelOptions& options,
         const std::function<void(double)>& progress, const CancellationPtr& cancellation);
   ~Model();
 
   const Geometry& geometry() const { return geometry_; }
   const Placement& placement() const { return placement_; }
   int64_t weight_bytes() const { return weight_bytes_; }
+  const char* vocoder_name() const { return "vocos"; }
 
+  /// Mel [frames, mels] of 24 kHz PCM, which must live until `done` is called.
+  void mel(std::span<const float> pcm, const CancellationPtr& cancellation, Done<at::Tensor> done);
+  /// PCM [samples] of a mel [frames, mels], which must live until `done` is called.
+  void vocode(std::span<const float> mel, const CancellationPtr& cancellation,
+              Done<at::Tensor> done);
   /// `done` gets all frames of the utterance, [frames, mels]; `progress`, which may be empty, 0 to 1
   /// on the inference thread.
   void sample(FlowRequest request, std::function<void(double)> progress,
