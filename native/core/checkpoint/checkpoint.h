@@ -30,6 +30,8 @@ class Checkpoint {
  public:
   /// Adds the tensors of a file that `file` keeps mapped.
   void add(std::string name, StoredTensor tensor);
+  /// Forgets all names; the files stay mapped.
+  void clear() { tensors_.clear(); }
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
   /// Keeps memory that tensors of a file had to be copied to.
   void keep(at::Tensor memory) { copies_.push_back(std::move(memory)); }

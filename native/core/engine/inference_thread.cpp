@@ -28,6 +28,12 @@ void InferenceThread::post(Job job) {
                                       " calls is full"));
 }
 
+void InferenceThread::wake() {
+  const std::lock_guard lock(mutex_);
+  awake_ = true;
+  wake_.notify_one();
+}
+
 void InferenceThread::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -53,7 +59,8 @@ void InferenceThread::loop() {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return active || stopping_ || !queue_.empty(); });
+      wake_.wait(lock, [&] { return active || awake_ || stopping_ || !queue_.empty(); });
+      awake_ = false;
       if (stopping_) break;
       if (!queue_.empty()) {
         job = std::move(queue_.front());

@@ -95,6 +95,32 @@ struct LstmArgs {
   int64_t size;
 };
 
+/// One row between two layers of a transformer: x += gate * delta, then out = norm(x). `size` is a
+/// multiple of 16.
+struct FlowRowArgs {
+  float* x;            ///< [size]
+  const void* delta;   ///< [size], or null for none
+  const float* gate;   ///< [size], or null for ones
+  void* out;           ///< [size], or null for none
+  const float* scale;  ///< [size]
+  const float* shift;  ///< [size]: LayerNorm(x) * (1 + scale) + shift; null: RMSNorm(x) * scale
+  float epsilon;       ///< added to the variance, or the least length that RMSNorm divides by
+  Storage storage;     ///< of `delta` and `out`: kFloat32 or kBFloat16
+  int64_t size;
+};
+
+/// One position's heads, in place: RMSNorm, eps 1e-6, then rotary positions of pairs of neighbours.
+struct RotateArgs {
+  void* x;  ///< [heads, head]
+  Storage storage;
+  const float* norm;     ///< [head], or null for none
+  const float* cosines;  ///< [head], each twice
+  const float* sines;    ///< [head], each twice, first negative
+  int64_t heads;
+  int64_t rotated;  ///< heads, from the first
+  int64_t head;     ///< a multiple of 16
+};
+
 /// The kernels of one instruction set.
 struct Kernels {
   const char* name;
@@ -111,6 +137,8 @@ struct Kernels {
   void (*lstm)(const LstmArgs& args);
   /// out[i] = sqrt(real[i]^2 + imaginary[i]^2).
   void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
+  void (*flow_row)(const FlowRowArgs& args);
+  void (*rotate)(const RotateArgs& args);
 };
 
 extern const Kernels kAvx2;

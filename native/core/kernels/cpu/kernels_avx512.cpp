@@ -1,5 +1,6 @@
 // The CPU kernels, compiled for AVX-512.
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/flow_rows.inl"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/linear.inl"
 #include "kernels/cpu/lstm.inl"
@@ -9,6 +10,6 @@
 namespace voxpod::cpu {
 
 const Kernels kAvx512 = {"avx512",  linear,      attention, layer_norm,
-                         max_index, log_sum_exp, lstm,      magnitude};
+                         max_index, log_sum_exp, lstm,      magnitude, flow_row,  rotate};
 
 }  // namespace voxpod::cpu
