@@ -33,6 +33,8 @@ class Checkpoint {
   /// Forgets all names; the files stay mapped.
   void clear() { tensors_.clear(); }
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
+  /// Keeps memory that tensors of a file had to be copied to.
+  void keep(at::Tensor memory) { copies_.push_back(std::move(memory)); }
 
   bool contains(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
   /// Throws kModelInvalid where there is no such tensor.
@@ -50,6 +52,7 @@ class Checkpoint {
  private:
   std::map<std::string, StoredTensor, std::less<>> tensors_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::vector<at::Tensor> copies_;
 };
 
 /// Opens a folder's `model.safetensors`, sharded `model.safetensors.index.json` or CTranslate2
