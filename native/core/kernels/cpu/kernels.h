@@ -139,6 +139,8 @@ struct Kernels {
   void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
   void (*flow_row)(const FlowRowArgs& args);
   void (*rotate)(const RotateArgs& args);
+  /// GELU by tanh of `size` bfloat16, a multiple of 16, in place.
+  void (*gelu_tanh)(uint16_t* x, int64_t size);
 };
 
 extern const Kernels kAvx2;

@@ -10,6 +10,6 @@
 namespace voxpod::cpu {
 
 const Kernels kAvx512 = {"avx512",  linear,      attention, layer_norm,
-                         max_index, log_sum_exp, lstm,      magnitude, flow_row,  rotate};
+                         max_index, log_sum_exp, lstm,      magnitude, flow_row,  rotate,    gelu_tanh};
 
 }  // namespace voxpod::cpu
