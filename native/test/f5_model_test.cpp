@@ -1,7 +1,5 @@
 // The engine of F5-TTS and E2-TTS, on tiny random models: batching, cancellation, the queue, the
 // end; and what a checkpoint must be.
-#include "f5/model.h"
-
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/randn.h>
 
@@ -10,6 +8,7 @@
 #include <limits>
 
 #include "check.h"
+#include "f5/model.h"
 #include "kernels/cpu/dispatch.h"
 #include "tiny_f5.h"
 #include "tiny_model.h"
@@ -154,8 +153,8 @@ TEST(f5_model_test, "kept frames come back as they were given") {
   what.keep[3] = 0;
   const at::Tensor out = speak(*loaded.model, what);
   for (int64_t frame = 0; frame < 10; ++frame) {
-    const bool same = out.index({frame, 5}).item<float>() ==
-                      what.condition[static_cast<size_t>(frame * 100 + 5)];
+    const bool same =
+        out.index({frame, 5}).item<float>() == what.condition[static_cast<size_t>(frame * 100 + 5)];
     EXPECT_EQUAL(same, frame != 3);
   }
 }
