@@ -1,7 +1,5 @@
 // The engine of F5-TTS and E2-TTS, on tiny random models: batching, cancellation, the queue, the
 // end; and what a checkpoint must be.
-#include "f5/model.h"
-
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/randn.h>
 
@@ -10,6 +8,7 @@
 #include <limits>
 
 #include "check.h"
+#include "f5/model.h"
 #include "kernels/cpu/dispatch.h"
 #include "tiny_f5.h"
 #include "tiny_model.h"

@@ -35,12 +35,10 @@ struct Golden {
 std::vector<Golden> goldens() {
   std::vector<Golden> out;
   out.emplace_back("dit_v1", Architecture{});
-  out.emplace_back("dit_v0",
-                   Architecture{.mask_text_padding = false, .rotary_first_head = true});
+  out.emplace_back("dit_v0", Architecture{.mask_text_padding = false, .rotary_first_head = true});
   out.emplace_back("dit_extras", Architecture{.average_upsampling = true});
   out.emplace_back("dit_v1_batch_attnmask", Architecture{});
-  out.emplace_back("e2_unett",
-                   Architecture{.mask_text_padding = false, .rotary_first_head = true});
+  out.emplace_back("e2_unett", Architecture{.mask_text_padding = false, .rotary_first_head = true});
   return out;
 }
 
@@ -155,17 +153,17 @@ TEST(f5_parity_test, "the layers and the direction equal the reference's") {
     std::vector<Half> halves;
     for (const bool dropped : {false, true}) {
       for (size_t i = 0; i < frames.size(); ++i) {
-        // The reference embeds text for the longest utterance of a batch, so it is taken from there.
+        // The reference embeds text for the longest utterance of a batch, so it is taken from
+        // there.
         const auto own = [&](const std::string& name) {
           return golden.get(name).select(0, static_cast<int64_t>(i)).narrow(0, 0, frames[i]);
         };
         const at::Tensor condition = own("in.cond");
-        halves.push_back(
-            {.mel = own("in.x"),
-             .context = loaded.backbone->input().context(
-                 dropped ? condition.mul(0) : condition,
-                 own(dropped ? "tap.text_embed#1" : "tap.text_embed")),
-             .conditioning = conditioning});
+        halves.push_back({.mel = own("in.x"),
+                          .context = loaded.backbone->input().context(
+                              dropped ? condition.mul(0) : condition,
+                              own(dropped ? "tap.text_embed#1" : "tap.text_embed")),
+                          .conditioning = conditioning});
       }
     }
     const bool unet = loaded.source.geometry.backbone == BackboneKind::kUNetT;
@@ -179,16 +177,17 @@ TEST(f5_parity_test, "the layers and the direction equal the reference's") {
       seen.push_back(name);
       const at::Tensor expected = rows_of(golden, golden.get("tap." + name), unet ? 1 : 0);
       if (test::relative_error(value.to(at::kFloat), expected) >= kTolerance) {
-        test::failure(__FILE__, __LINE__, golden.folder.string() + " " + name + " differs by " +
-                                              std::to_string(test::relative_error(value, expected)));
+        test::failure(__FILE__, __LINE__,
+                      golden.folder.string() + " " + name + " differs by " +
+                          std::to_string(test::relative_error(value, expected)));
       }
     });
     const at::Tensor velocity = loaded.backbone->velocity(halves, [] {});
-    EXPECT_LESS(test::relative_error(
-                    at::cat(embedded),
-                    at::cat({rows_of(golden, golden.get("tap.input_embed"), 0),
-                             rows_of(golden, golden.get("tap.input_embed#1"), 0)})),
-                kTolerance);
+    EXPECT_LESS(
+        test::relative_error(at::cat(embedded),
+                             at::cat({rows_of(golden, golden.get("tap.input_embed"), 0),
+                                      rows_of(golden, golden.get("tap.input_embed#1"), 0)})),
+        kTolerance);
     EXPECT_LESS(
         test::relative_error(velocity, rows_of(golden, golden.get("out.velocity_packed"), 0)),
         kTolerance);
@@ -212,10 +211,10 @@ TEST(f5_parity_test, "what a point of time becomes equals the reference's") {
       for (int64_t i = 1; i <= 4; ++i) {
         const at::Tensor expected = golden.get("tap.transformer_blocks." + std::to_string(layer) +
                                                ".attn_norm.out" + std::to_string(i));
-        EXPECT_LESS(test::relative_error(conditioning.narrow(0, (6 * layer + 1 + i) * g.width,
-                                                             g.width),
-                                         expected.select(0, 0)),
-                    kTolerance);
+        EXPECT_LESS(
+            test::relative_error(conditioning.narrow(0, (6 * layer + 1 + i) * g.width, g.width),
+                                 expected.select(0, 0)),
+            kTolerance);
       }
     }
   });

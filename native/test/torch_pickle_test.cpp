@@ -1,4 +1,5 @@
-// The .pt files under fixtures/ are torch's own: fixtures/torch_save.py. Bad ones are made here.
+// The .pt files under fixtures/ are torch's own: fixtures/make_torch_save.py. Bad ones are made
+// here.
 #include "checkpoint/torch_pickle.h"
 
 #include <ATen/ops/arange.h>

@@ -67,11 +67,10 @@ void PositionConvolution::add_on_tiles(at::Tensor& x) const {
   const int64_t rows = x.size(0);
   const int64_t width = x.size(1);
   const int64_t padding = kernel_ / 2 * group_;
-  const int64_t numbers =
-      (cpu::panels_of(rows) * cpu::kPanelRows + kernel_ - 1) * group_;
+  const int64_t numbers = (cpu::panels_of(rows) * cpu::kPanelRows + kernel_ - 1) * group_;
   at::parallel_for(0, groups_, 1, [&](int64_t begin, int64_t end) {
-    auto* first = reinterpret_cast<uint16_t*>(
-        scratch(static_cast<size_t>(2 * numbers) * sizeof(uint16_t)));
+    auto* first =
+        reinterpret_cast<uint16_t*>(scratch(static_cast<size_t>(2 * numbers) * sizeof(uint16_t)));
     uint16_t* second = first + numbers;
     for (uint16_t* buffer : {first, second}) {
       std::memset(buffer, 0, static_cast<size_t>(padding) * sizeof(uint16_t));

@@ -31,7 +31,7 @@ void check_finite(std::span<const float> pcm, int64_t place) {
 LogMelStream::LogMelStream(int64_t mels) : mels_(mels) {
   const c10::InferenceMode inference;
   hann_ = at::hann_window(kWindow, at::kFloat);
-  filters_ = mel_filters(MelScale::kSlaney, kWhisperRate, kWindow, mels);
+  filters_ = slaney_filters(kWhisperRate, kWindow, mels);
   silence_ = at::full({1}, 1e-10, at::kFloat).log10_().item<float>();
 }
 

@@ -28,9 +28,9 @@ constexpr int64_t kBlockFrames = 2048;  // computed at once: bounds the memory
 MelSpectrogram::MelSpectrogram(Kind kind)
     : kind_(kind), padding_(kind == Kind::kVocos ? kTransform / 2 : (kTransform - kHop) / 2) {
   const c10::InferenceMode inference;
-  const MelScale scale = kind == Kind::kVocos ? MelScale::kHtk : MelScale::kSlaney;
+  const auto make = kind == Kind::kVocos ? htk_filters : slaney_filters;
   window_ = at::hann_window(kTransform, at::kFloat);
-  filters_ = mel_filters(scale, kRate, kTransform, kMels).t().contiguous();
+  filters_ = make(kRate, kTransform, kMels).t().contiguous();
 }
 
 at::Tensor MelSpectrogram::forward(const at::Tensor& pcm) const {

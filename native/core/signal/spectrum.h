@@ -8,13 +8,12 @@ namespace voxpod {
 /// 1], a frame every `hop` samples as long as `window` [size] fits.
 at::Tensor spectrum(const at::Tensor& samples, const at::Tensor& window, int64_t hop);
 
-enum class MelScale {
-  kSlaney,  ///< linear below 1 kHz, filters of equal area: librosa.filters.mel's defaults
-  kHtk,     ///< logarithmic, filters of equal height: torchaudio.transforms.MelScale's defaults
-};
-
-/// Triangular filters from 0 Hz to rate / 2 over the `transform` / 2 + 1 frequencies of a Fourier
-/// transform of `transform` samples: [mels, frequencies].
-at::Tensor mel_filters(MelScale scale, int64_t rate, int64_t transform, int64_t mels);
+/// Triangular mel filters from 0 Hz to rate / 2 over the `transform` / 2 + 1 frequencies of a
+/// Fourier transform of `transform` samples: [mels, frequencies].
+/// Slaney's scale, filters of equal area: librosa.filters.mel with its defaults.
+at::Tensor slaney_filters(int64_t rate, int64_t transform, int64_t mels);
+/// HTK's scale, filters of equal height: torchaudio.transforms.MelScale with its defaults
+/// (torchaudio/functional/functional.py, melscale_fbanks).
+at::Tensor htk_filters(int64_t rate, int64_t transform, int64_t mels);
 
 }  // namespace voxpod

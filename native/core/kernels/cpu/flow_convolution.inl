@@ -11,8 +11,8 @@ namespace {
 
 using voxpod::cpu::TileConvolutionArgs;
 
-/// x * tanh(log(1 + e^x)), by which tanh(log(1 + u)) = (u^2 + 2u) / (u^2 + 2u + 2); from 20 on it is
-/// x in float32.
+/// x * tanh(log(1 + e^x)), by which tanh(log(1 + u)) = (u^2 + 2u) / (u^2 + 2u + 2); from 20 on it
+/// is x in float32.
 inline Vec mish(Vec x) {
   const Vec u = exp(_mm512_min_ps(x, set1(20)));
   const Vec n = mul(u, add(u, set1(2)));

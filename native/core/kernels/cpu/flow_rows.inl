@@ -27,8 +27,9 @@ inline void store_bfloat16(uint16_t* p, Vec v) {
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
   const __m256i high = _mm256_srli_epi32(sum, 16);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
-                   _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
 }
 inline Vec swap_pairs(Vec v) { return _mm256_permute_ps(v, 0xB1); }
 inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
@@ -86,8 +87,9 @@ inline void row_of_flow(const FlowRowArgs& args) {
   for (int64_t i = 0; i < size; i += kWidth) {
     const Vec normal = mul(sub(load(x + i), set1(mean)), set1(by));
     const Vec scale = load(args.scale + i);
-    write<Narrow>(args.out, i,
-                  centred ? fma(normal, add(scale, one), load(args.shift + i)) : mul(normal, scale));
+    write<Narrow>(
+        args.out, i,
+        centred ? fma(normal, add(scale, one), load(args.shift + i)) : mul(normal, scale));
   }
 }
 

@@ -121,6 +121,23 @@ struct RotateArgs {
   int64_t head;     ///< a multiple of 16
 };
 
+/// Taps of the filters of a snake, its samples that one call of a thread computes at least, and the
+/// channels that it needs.
+inline constexpr int64_t kSnakeTaps = 12;
+inline constexpr int64_t kSnakeBlock = 64;
+inline constexpr int64_t kSnakeChannels = 16;
+
+/// The activation of BigVGAN for every channel of `x` [samples, channels]: see vocoder/snake.h.
+struct SnakeArgs {
+  const float* x;
+  const float* filter;        ///< [kSnakeTaps]
+  const float* alpha;         ///< [channels]
+  const float* inverse_beta;  ///< [channels]
+  float* out;                 ///< [samples, channels], not `x`
+  int64_t samples;
+  int64_t channels;  ///< kSnakeChannels at least
+};
+
 /// The kernels of one instruction set.
 struct Kernels {
   const char* name;
@@ -141,6 +158,8 @@ struct Kernels {
   void (*rotate)(const RotateArgs& args);
   /// GELU by tanh of `size` bfloat16, a multiple of 16, in place.
   void (*gelu_tanh)(uint16_t* x, int64_t size);
+  /// Rows [begin, end) of the output.
+  void (*snake)(const SnakeArgs& args, int64_t begin, int64_t end);
 };
 
 extern const Kernels kAvx2;

@@ -6,10 +6,11 @@
 #include "kernels/cpu/lstm.inl"
 #include "kernels/cpu/magnitude.inl"
 #include "kernels/cpu/rows.inl"
+#include "kernels/cpu/snake.inl"
 
 namespace voxpod::cpu {
 
-const Kernels kAvx512 = {"avx512",  linear,      attention, layer_norm,
-                         max_index, log_sum_exp, lstm,      magnitude, flow_row,  rotate,    gelu_tanh};
+const Kernels kAvx512 = {"avx512", linear,    attention, layer_norm, max_index, log_sum_exp,
+                         lstm,     magnitude, flow_row,  rotate,     gelu_tanh, snake};
 
 }  // namespace voxpod::cpu
