@@ -39,6 +39,8 @@ class InferenceThread {
 
   /// Refuses the job with kQueueFull or kDisposed where it cannot wait.
   void post(Job job);
+  /// Has `step` run, now or behind what runs.
+  void wake();
   /// Lets the running job and step end, refuses what waits with kDisposed and joins. Any later call
   /// returns at once.
   void stop();
@@ -51,6 +53,7 @@ class InferenceThread {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> queue_;
+  bool awake_ = false;
   bool stopping_ = false;
   std::once_flag joined_;
   std::thread thread_;

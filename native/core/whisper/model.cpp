@@ -30,7 +30,9 @@ Model::Model(const std::filesystem::path& folder, const ModelOptions& options,
   }
   const Source source = open(folder);
   geometry_ = source.geometry;
-  Weights weights(source.checkpoint, placement_, progress, guard(cancellation));
+  // Names of both layouts may stand for the same bytes: count the ones that are asked for.
+  Weights weights(source.checkpoint, placement_, progress, guard(cancellation),
+                  {"encoder.", "decoder."});
   encoder_ = std::make_unique<Encoder>(weights, geometry_);
   decoder_ = std::make_unique<Decoder>(weights, geometry_);
   weight_bytes_ = weights.placed_bytes();
