@@ -20,3 +20,17 @@ export function bursts(rate: number, seconds: readonly number[], level = 0.3): F
   }
   return all;
 }
+
+/** Noise of one level after another, of so many seconds each, in steps of 16 bits. */
+export function steps(rate: number, parts: readonly (readonly [number, number])[]): Float32Array {
+  const pieces = parts.map(([seconds, level], i) =>
+    noise(Math.round(seconds * rate), level, i + 1).map((x) => Math.round(x * 32_768) / 32_768),
+  );
+  const all = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
