@@ -33,7 +33,22 @@ describe('chunkText', () => {
 
   it('keeps the limit and all that is said, whatever the text', () => {
     const random = randomNumbers(3);
-    const pieces = ['word', 'a', ' ', '\n', '. ', ', ', '。', '，', '中文', '句子', '😀', 'é', 'éé', '、'];
+    const pieces = [
+      'word',
+      'a',
+      ' ',
+      '\n',
+      '. ',
+      ', ',
+      '。',
+      '，',
+      '中文',
+      '句子',
+      '😀',
+      'é',
+      'éé',
+      '、',
+    ];
     for (let i = 0; i < 3000; i++) {
       const text = Array.from({ length: random(60) }, () => pieces[random(pieces.length)]).join('');
       const maxBytes = 20 + random(60);
@@ -68,7 +83,12 @@ describe('chunkBytes', () => {
     assert.equal(chunkBytes(100, 10), 120);
     assert.equal(chunkBytes(100, 10, 0.5), 60);
     assert.equal(chunkBytes(47, 5.5), 141);
-    for (const [size, seconds] of [[100, 25], [2, 10], [0, 0], [5, 0]]) {
+    for (const [size, seconds] of [
+      [100, 25],
+      [2, 10],
+      [0, 0],
+      [5, 0],
+    ]) {
       assert.equal(chunkBytes(size ?? 0, seconds ?? 0), 20);
     }
   });

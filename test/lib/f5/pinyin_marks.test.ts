@@ -4,7 +4,20 @@ import { markOf, syllableOf, withoutMarks } from '../../../lib/f5/pinyin_marks.j
 
 describe('marks of pinyin', () => {
   it('are characters of three bytes that mean their syllable', () => {
-    for (const syllable of ['a1', 'zhuang4', 'n2', 'ng2', 'hng5', 'm4', 'er2', 'lv3', 'nve4', 'xiong1', 'de', 'yuan2']) {
+    for (const syllable of [
+      'a1',
+      'zhuang4',
+      'n2',
+      'ng2',
+      'hng5',
+      'm4',
+      'er2',
+      'lv3',
+      'nve4',
+      'xiong1',
+      'de',
+      'yuan2',
+    ]) {
       const mark = markOf(syllable) ?? '';
       assert.equal(mark.length, 1, syllable);
       assert.equal(Buffer.byteLength(mark), 3);

@@ -29,7 +29,10 @@ describe('F5Tokenizer.load', () => {
       const tokenizer = await F5Tokenizer.load(write(lines.map((l) => l + newline).join('')));
       assert.equal(tokenizer.size, 6);
       assert.deepEqual([...(await tokenizer.encode('ba。? '))], [2, 1, 5, 0, 0]);
-      assert.deepEqual(['chong2', 'chong3'].map((token) => tokenizer.has(token)), [true, false]);
+      assert.deepEqual(
+        ['chong2', 'chong3'].map((token) => tokenizer.has(token)),
+        [true, false],
+      );
     }
     const last = await F5Tokenizer.load(write(' \na'));
     assert.deepEqual([...(await last.encode('a'))], [1]);
@@ -114,9 +117,10 @@ describe('F5Tokenizer', () => {
     assert.deepEqual([...(await characters.encode('你 😀；'))], [1, 0, 2, 0]);
     const bytes = F5Tokenizer.bytes();
     assert.equal(bytes.size, 256);
-    assert.deepEqual([...(await bytes.encode('abc é 你'))], [
-      ...[97, 98, 99, 32, 195, 169, 32, 228, 189, 160],
-    ]);
+    assert.deepEqual(
+      [...(await bytes.encode('abc é 你'))],
+      [...[97, 98, 99, 32, 195, 169, 32, 228, 189, 160]],
+    );
     assert.deepEqual([...(await bytes.encode(''))], []);
   });
 });

@@ -18,8 +18,17 @@ const phrases: [string, string[]][] = [
   ['绿色', ['lǜ', 'sè']],
 ];
 const singles: [string, string][] = [
-  ...([['重', 'zhòng,chóng'] as [string, string], ['庆', 'qìng'], ['时', 'shí']] as [string, string][]),
-  ...([['不', 'bù'], ['再', 'zài'], ['嗯', 'ń,ňg'], ['的', 'de,dì'], ['一', 'yī']] as [string, string][]),
+  ...([['重', 'zhòng,chóng'] as [string, string], ['庆', 'qìng'], ['时', 'shí']] as [
+    string,
+    string,
+  ][]),
+  ...([
+    ['不', 'bù'],
+    ['再', 'zài'],
+    ['嗯', 'ń,ňg'],
+    ['的', 'de,dì'],
+    ['一', 'yī'],
+  ] as [string, string][]),
 ];
 
 describe('numberTone', () => {
@@ -97,7 +106,10 @@ describe('loadPinyin', () => {
 
   it('refuses what is no dictionary, and reads anew the next time', async () => {
     const invalid = { name: 'ModelError', code: 'TOKENIZER_INVALID' };
-    await assert.rejects(loadPinyin(folder), { ...invalid, message: /phrases_dict\.json.*pypinyin/ });
+    await assert.rejects(loadPinyin(folder), {
+      ...invalid,
+      message: /phrases_dict\.json.*pypinyin/,
+    });
     for (const [words, characters] of [
       [[], {}],
       [{ 重庆: [['chóng']] }, {}],
