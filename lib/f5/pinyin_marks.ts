@@ -6,28 +6,11 @@
 const FIRST = 0xe000;
 
 const initials = ['', ...'b p m f d t n l g k h j q x zh ch sh r z c s y w'.split(' ')];
-/** As vocabularies write them: ü is v, "n2" has none, and "hng" is h and ng. */
+/** As vocabularies write them: ü is v; of "n2" the final is empty, of "ng2" it is g. */
 const finals = [
-  ...[
-    '',
-    'a',
-    'ai',
-    'an',
-    'ang',
-    'ao',
-    'e',
-    'ei',
-    'en',
-    'eng',
-    'er',
-    'i',
-    'ia',
-    'ian',
-    'iang',
-    'iao',
-  ],
-  ...['ie', 'in', 'ing', 'io', 'iong', 'iu', 'n', 'ng', 'o', 'ong', 'ou', 'u', 'ua', 'uai', 'uan'],
-  ...['uang', 'ue', 'ui', 'un', 'uo', 'v', 've'],
+  ...['', 'a', 'ai', 'an', 'ang', 'ao', 'e', 'ei', 'en', 'eng', 'er', 'g', 'i', 'ia'],
+  ...['ian', 'iang', 'iao', 'ie', 'in', 'ing', 'io', 'iong', 'iu', 'm', 'ng', 'o', 'ong', 'ou'],
+  ...['u', 'ua', 'uai', 'uan', 'uang', 'ue', 'ui', 'un', 'uo', 'v', 've'],
 ];
 const TONES = 5;
 const END = FIRST + initials.length * finals.length * TONES;

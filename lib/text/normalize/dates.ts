@@ -99,7 +99,7 @@ const CENTURY = '(1[1-9]\\d\\d|20\\d\\d)';
 
 export const dateRules: readonly Rule[] = [
   {
-    pattern: pattern(String.raw`${APART}(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(T(?=\d))?${ALONE}`),
+    pattern: pattern(String.raw`${APART}(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:(T)(?=\d)|${ALONE})`),
     en: ([y, , m, d, t]) => ordered(englishDate)([y, m, d, undefined, t]),
     zh: ([y, , m, d, t]) => ordered(chineseDate)([y, m, d, undefined, t]),
   },

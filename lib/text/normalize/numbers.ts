@@ -26,7 +26,7 @@ const phoneInChinese: Speak = (_groups, whole) =>
   (whole.startsWith('+') ? '加' : '') + zh.spellPhone(whole);
 
 const phone = (source: string): Rule => ({
-  pattern: pattern(String.raw`(?<![\d\p{L}.,/\-])${source}(?![\d]|[-./]\d)`),
+  pattern: pattern(String.raw`(?<![\d\p{Script=Latin}.,/\-])${source}(?![\d]|[-./]\d)`),
   en: phoneInEnglish,
   zh: phoneInChinese,
 });

@@ -84,6 +84,8 @@ const emphasized = new Set(EMPHASIZED.split(' '));
 const LONGEST_ACRONYM = 5;
 
 function speakCapitals(word: string, plural: string): string | undefined {
+  // Letter by letter it is said as the word.
+  if (word === 'OK') return undefined;
   if (emphasized.has(word + plural.toUpperCase()) || word.length > LONGEST_ACRONYM) {
     return /[AEIOUY]/.test(word) ? word.toLowerCase() + plural : undefined;
   }
