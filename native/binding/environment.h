@@ -47,7 +47,7 @@ inline Napi::Object placement_object(Napi::Env env, const Placement& placement, 
 /// A promise for an object of `constructor`, a class of the environment, around the model that
 /// `make` loads on a thread of its own.
 template <typename Model>
-Napi::Value load_model(Napi::Env env, Napi::FunctionReference Environment::*constructor,
+Napi::Value load_model(Napi::Env env, Napi::FunctionReference Environment::* constructor,
                        std::function<std::shared_ptr<Model>()> make) {
   using Shared = std::shared_ptr<Model>;
   return Environment::of(env).calls->start_thread<Shared>(

@@ -12,13 +12,12 @@ namespace voxpod::binding {
 using f5::Model;
 
 Napi::Function JsF5Model::define(Napi::Env env) {
-  return DefineClass(env, "F5Model",
-                     {InstanceAccessor<&JsF5Model::geometry>("geometry"),
-                      InstanceAccessor<&JsF5Model::placement>("placement"),
-                      InstanceMethod<&JsF5Model::mel>("mel"),
-                      InstanceMethod<&JsF5Model::sample>("sample"),
-                      InstanceMethod<&JsF5Model::vocode>("vocode"),
-                      InstanceMethod<&JsF5Model::dispose>("dispose")});
+  return DefineClass(
+      env, "F5Model",
+      {InstanceAccessor<&JsF5Model::geometry>("geometry"),
+       InstanceAccessor<&JsF5Model::placement>("placement"), InstanceMethod<&JsF5Model::mel>("mel"),
+       InstanceMethod<&JsF5Model::sample>("sample"), InstanceMethod<&JsF5Model::vocode>("vocode"),
+       InstanceMethod<&JsF5Model::dispose>("dispose")});
 }
 
 JsF5Model::JsF5Model(const Napi::CallbackInfo& info)
@@ -44,8 +43,8 @@ f5::ModelOptions model_options(const Napi::Object& options) {
       .dtype = text(options.Get("dtype"), "dtype"),
       .threads = static_cast<int>(
           std::clamp<int64_t>(integer(options.Get("threads"), "threads"), 0, 1024)),
-      .max_batch_frames = std::clamp<int64_t>(
-          integer(options.Get("maxBatchFrames"), "maxBatchFrames"), 0, 1 << 30),
+      .max_batch_frames =
+          std::clamp<int64_t>(integer(options.Get("maxBatchFrames"), "maxBatchFrames"), 0, 1 << 30),
       .max_queue = static_cast<size_t>(
           std::clamp<int64_t>(integer(options.Get("maxQueue"), "maxQueue"), 0, 1 << 20)),
       .architecture = architecture(object(options.Get("architecture"), "architecture")),
@@ -129,12 +128,12 @@ Napi::Value JsF5Model::sample(const Napi::CallbackInfo& info) {
   f5::FlowRequest request = flow_request(object(info[0], "request"));
   auto progress = calls->progress(info[1]);
   const auto cancellation = cancellation_of(info[2]);
-  return calls->start<at::Tensor>(
-      info.Env(),
-      [&](Done<at::Tensor> done) {
-        model_->sample(std::move(request), std::move(progress), cancellation, std::move(done));
-      },
-      to_value, {info.This()});
+  return calls->start<at::Tensor>(info.Env(),
+                                  [&](Done<at::Tensor> done) {
+                                    model_->sample(std::move(request), std::move(progress),
+                                                   cancellation, std::move(done));
+                                  },
+                                  to_value, {info.This()});
 }
 
 Napi::Value JsF5Model::vocode(const Napi::CallbackInfo& info) {
@@ -147,8 +146,6 @@ Napi::Value JsF5Model::vocode(const Napi::CallbackInfo& info) {
           to_value, {info.This(), info[0]});
 }
 
-Napi::Value JsF5Model::dispose(const Napi::CallbackInfo& info) {
-  return stop_model(info, model_);
-}
+Napi::Value JsF5Model::dispose(const Napi::CallbackInfo& info) { return stop_model(info, model_); }
 
 }  // namespace voxpod::binding

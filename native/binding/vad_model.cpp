@@ -26,9 +26,8 @@ JsVadModel::JsVadModel(const Napi::CallbackInfo& info)
 
 Napi::Value JsVadModel::load(const Napi::CallbackInfo& info) {
   return load_model<vad::Model>(
-      info.Env(), &Environment::vad_model, [path = text(info[0], "path")] {
-        return std::make_shared<vad::Model>(path, kMaxQueue);
-      });
+      info.Env(), &Environment::vad_model,
+      [path = text(info[0], "path")] { return std::make_shared<vad::Model>(path, kMaxQueue); });
 }
 
 Napi::Value JsVadModel::stream(const Napi::CallbackInfo& info) {
@@ -36,9 +35,7 @@ Napi::Value JsVadModel::stream(const Napi::CallbackInfo& info) {
       .vad_stream.New({Napi::External<std::shared_ptr<vad::Model>>::New(info.Env(), &model_)});
 }
 
-Napi::Value JsVadModel::dispose(const Napi::CallbackInfo& info) {
-  return stop_model(info, model_);
-}
+Napi::Value JsVadModel::dispose(const Napi::CallbackInfo& info) { return stop_model(info, model_); }
 
 Napi::Function JsVadStream::define(Napi::Env env) {
   return DefineClass(
@@ -47,31 +44,27 @@ Napi::Function JsVadStream::define(Napi::Env env) {
 }
 
 JsVadStream::JsVadStream(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<JsVadStream>(info),
-      model_(loaded_model<vad::Model>(info)) {}
+    : Napi::ObjectWrap<JsVadStream>(info), model_(loaded_model<vad::Model>(info)) {}
 
 Napi::Value JsVadStream::push(const Napi::CallbackInfo& info) {
   const std::span<const float> pcm = samples(info[0], "pcm");
   const auto cancellation = cancellation_of(info[1]);
   return Environment::of(info.Env())
-      .calls->start<std::vector<float>>(
-          info.Env(),
-          [&](Done<std::vector<float>> done) {
-            model_->push(stream_, pcm, cancellation, std::move(done));
-          },
-          to_value,
-          {info.This(), info[0]});
+      .calls->start<std::vector<float>>(info.Env(),
+                                        [&](Done<std::vector<float>> done) {
+                                          model_->push(stream_, pcm, cancellation, std::move(done));
+                                        },
+                                        to_value, {info.This(), info[0]});
 }
 
 Napi::Value JsVadStream::finish(const Napi::CallbackInfo& info) {
   const auto cancellation = cancellation_of(info[0]);
   return Environment::of(info.Env())
-      .calls->start<std::vector<float>>(
-          info.Env(),
-          [&](Done<std::vector<float>> done) {
-            model_->finish(stream_, cancellation, std::move(done));
-          },
-          to_value, {info.This()});
+      .calls->start<std::vector<float>>(info.Env(),
+                                        [&](Done<std::vector<float>> done) {
+                                          model_->finish(stream_, cancellation, std::move(done));
+                                        },
+                                        to_value, {info.This()});
 }
 
 }  // namespace voxpod::binding

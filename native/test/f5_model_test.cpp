@@ -153,8 +153,8 @@ TEST(f5_model_test, "kept frames come back as they were given") {
   what.keep[3] = 0;
   const at::Tensor out = speak(*loaded.model, what);
   for (int64_t frame = 0; frame < 10; ++frame) {
-    const bool same =
-        out.index({frame, 5}).item<float>() == what.condition[static_cast<size_t>(frame * 100 + 5)];
+    const bool same = out.select(0, frame).select(0, 5).item<float>() ==
+                      what.condition[static_cast<size_t>(frame * 100 + 5)];
     EXPECT_EQUAL(same, frame != 3);
   }
 }
@@ -262,19 +262,19 @@ TEST(f5_model_test, "what training wraps around the tensors does not matter") {
 }
 
 TEST(f5_model_test, "a checkpoint that is none is refused") {
-  const auto refused = [](ErrorCode code, const std::function<void(Tensors&)>& change,
+  const auto refused = [](ErrorCode wanted, const std::function<void(Tensors&)>& change,
                           const ModelOptions& options = {}) {
     Tensors tensors = tiny();
     change(tensors);
-    EXPECT_ERROR(code, Loaded(tensors, options));
+    EXPECT_ERROR(wanted, Loaded(tensors, options));
   };
   const std::string at = "ema_model.transformer.";
   refused(ErrorCode::kModelInvalid, [&](Tensors& t) {
-    t[at + "transformer_blocks.1.ff.ff.2.weight"].index({3, 4}).fill_(
+    t[at + "transformer_blocks.1.ff.ff.2.weight"].select(0, 3).select(0, 4).fill_(
         std::numeric_limits<float>::quiet_NaN());
   });
   refused(ErrorCode::kModelInvalid, [&](Tensors& t) {
-    t[at + "proj_out.bias"].index({3}).fill_(-std::numeric_limits<float>::infinity());
+    t[at + "proj_out.bias"].select(0, 3).fill_(-std::numeric_limits<float>::infinity());
   });
   refused(ErrorCode::kModelInvalid, [&](Tensors& t) { t.erase(at + "proj_out.weight"); });
   refused(ErrorCode::kModelInvalid,

@@ -23,8 +23,7 @@ constexpr double kEpsilon = 1e-6;
 void RotaryTable::reach(int64_t positions, at::Device device) {
   if (cosines_.defined() && cosines_.size(0) >= positions) return;
   const int64_t size = (positions + 1023) / 1024 * 1024;
-  const at::Tensor exponents =
-      at::arange(0, head_, 2, at::kFloat).div_(static_cast<double>(head_));
+  const at::Tensor exponents = at::arange(0, head_, 2, at::kFloat).div_(static_cast<double>(head_));
   const at::Tensor frequencies = at::pow(at::Scalar(kBase), exponents).reciprocal_();
   const at::Tensor angles = at::outer(at::arange(size, at::kFloat), frequencies);
   const auto twice = [&](const at::Tensor& first, const at::Tensor& second) {

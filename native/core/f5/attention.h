@@ -6,8 +6,8 @@
 
 namespace voxpod::f5 {
 
-/// Rotary positions (Su et al. 2021) of pairs of neighbours: x * cosines + swapped(x) * sines, where
-/// the numbers of each pair change places.
+/// Rotary positions (Su et al. 2021) of pairs of neighbours: x * cosines + swapped(x) * sines,
+/// where the numbers of each pair change places.
 class RotaryTable {
  public:
   explicit RotaryTable(int64_t head) : head_(head) {}

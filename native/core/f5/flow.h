@@ -26,8 +26,8 @@ struct FlowRequest {
 /// Throws kInvalidArgument for a request that this model cannot speak.
 void validate(const FlowRequest& request, const Geometry& geometry);
 
-/// One utterance on its way from noise to speech: SWivid/F5-TTS, model/cfm.py, CFM.sample. The state
-/// and the time are float32 whatever the model computes in.
+/// One utterance on its way from noise to speech: SWivid/F5-TTS, model/cfm.py, CFM.sample. The
+/// state and the time are float32 whatever the model computes in.
 class Flow {
  public:
   /// Computes what all steps share. Throws kCancelled.

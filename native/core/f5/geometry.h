@@ -9,8 +9,8 @@ namespace voxpod::f5 {
 
 /// What a checkpoint does not say itself: F5-TTS v0 and v1 have the same tensors.
 struct Architecture {
-  bool mask_text_padding = true;   ///< filler positions are zeroed around the text's convolutions
-  bool rotary_first_head = false;  ///< rotary positions turn the first head alone, or all of them
+  bool mask_text_padding = true;    ///< filler positions are zeroed around the text's convolutions
+  bool rotary_first_head = false;   ///< rotary positions turn the first head alone, or all of them
   bool average_upsampling = false;  ///< tokens are spread evenly over the frames
 };
 
@@ -18,12 +18,12 @@ enum class BackboneKind { kDiT, kUNetT };
 
 struct Geometry {
   BackboneKind backbone = BackboneKind::kDiT;
-  int64_t mels = 0;         ///< 100
-  int64_t width = 0;        ///< of the residual stream
+  int64_t mels = 0;   ///< 100
+  int64_t width = 0;  ///< of the residual stream
   int64_t heads = 0;
-  int64_t head = 0;         ///< numbers of a head: 64
+  int64_t head = 0;  ///< numbers of a head: 64
   int64_t layers = 0;
-  int64_t inner = 0;        ///< of the feed-forward layers
+  int64_t inner = 0;  ///< of the feed-forward layers
   int64_t text_width = 0;
   int64_t text_layers = 0;  ///< ConvNeXt V2 blocks over the text
   int64_t text_inner = 0;   ///< of those
@@ -31,7 +31,7 @@ struct Geometry {
   int64_t kernel = 0;       ///< of the position convolutions: 31
   int64_t group = 0;        ///< channels of one of their groups
   bool query_key_norm = false;
-  bool long_skip = false;   ///< the DiT's input beside its last block's output
+  bool long_skip = false;  ///< the DiT's input beside its last block's output
   Architecture architecture = {};
 
   int64_t attention_width() const { return heads * head; }

@@ -6,8 +6,7 @@ namespace voxpod::f5 {
 
 InputEmbedding::InputEmbedding(Weights& weights, const Geometry& geometry)
     : projection_(weights.split_row_linear("input_embed.proj", geometry.width,
-                                           2 * geometry.mels + geometry.text_width,
-                                           geometry.mels)),
+                                           2 * geometry.mels + geometry.text_width, geometry.mels)),
       positions_(weights, geometry),
       dtype_(weights.placement().activation()) {}
 

@@ -26,12 +26,6 @@ Placement place(const ModelOptions& options) {
   return placement;
 }
 
-Checkpoint open_file(const std::filesystem::path& path) {
-  Checkpoint out;
-  read_safetensors(path, out);
-  return out;
-}
-
 }  // namespace
 
 Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::path&,
@@ -45,7 +39,7 @@ Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::pat
     fail(ErrorCode::kInvalidArgument,
          "maxBatchFrames and maxQueue must be above 0, threads at least 0");
   }
-  const Source source = read(open_file(checkpoint), options.architecture);
+  const Source source = read(open_checkpoint_file(checkpoint), options.architecture);
   geometry_ = source.geometry;
   Weights weights(source.checkpoint, placement_, progress, guard(cancellation));
   weights.require_finite();

@@ -33,8 +33,8 @@ class Model {
   /// Loads on the calling thread. Throws as `read`, `load_vocoder` and `make_placement` do, and
   /// kCancelled.
   Model(const std::filesystem::path& checkpoint, const std::filesystem::path& vocoder,
-        const ModelOptions& options,
-        const std::function<void(double)>& progress, const CancellationPtr& cancellation);
+        const ModelOptions& options, const std::function<void(double)>& progress,
+        const CancellationPtr& cancellation);
   ~Model();
 
   const Geometry& geometry() const { return geometry_; }
@@ -47,8 +47,8 @@ class Model {
   /// PCM [samples] of a mel [frames, mels], which must live until `done` is called.
   void vocode(std::span<const float> mel, const CancellationPtr& cancellation,
               Done<at::Tensor> done);
-  /// `done` gets all frames of the utterance, [frames, mels]; `progress`, which may be empty, 0 to 1
-  /// on the inference thread.
+  /// `done` gets all frames of the utterance, [frames, mels]; `progress`, which may be empty, 0 to
+  /// 1 on the inference thread.
   void sample(FlowRequest request, std::function<void(double)> progress,
               const CancellationPtr& cancellation, Done<at::Tensor> done);
 

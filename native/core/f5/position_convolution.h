@@ -17,11 +17,16 @@ class PositionConvolution {
 
  private:
   struct Layer {
-    at::Tensor weight;  ///< [width, group, kernel] in the placement's type
-    at::Tensor bias;
+    /// [width, group, kernel] in the placement's type; with tiles those of each group, bytes.
+    at::Tensor weight;
+    at::Tensor bias;  ///< [width]; with tiles float32
   };
 
+  void add_on_tiles(at::Tensor& x) const;
+
   Placement placement_;
+  bool tiles_;
+  int64_t group_;
   int64_t groups_;
   int64_t kernel_;
   std::vector<Layer> layers_;

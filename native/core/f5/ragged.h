@@ -12,7 +12,7 @@ namespace voxpod::f5 {
 /// One half of an utterance (with its text and reference, or without) among the rows of a step: all
 /// sequences lie one after another, without padding.
 struct Sequence {
-  int64_t first = 0;        ///< row
+  int64_t first = 0;  ///< row
   int64_t rows = 0;
   at::Tensor conditioning;  ///< what its point of time becomes: [conditioning width] float32
 };

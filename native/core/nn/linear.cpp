@@ -54,6 +54,19 @@ std::optional<at::Tensor> optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
 }
 
+/// x [rows, columns] bfloat16, in place.
+void gelu_by_tanh(at::Tensor& x) {
+  auto* data = static_cast<uint16_t*>(x.data_ptr());
+  if (x.numel() % 16 != 0) {
+    at::gelu_(x, "tanh");
+    return;
+  }
+  const auto& kernels = cpu::kernels();
+  at::parallel_for(0, x.numel() / 16, 1024, [&](int64_t begin, int64_t end) {
+    kernels.gelu_tanh(data + begin * 16, (end - begin) * 16);
+  });
+}
+
 cpu::Epilogue epilogue_of(Activation activation) {
   return activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone;
 }
@@ -77,7 +90,8 @@ at::Tensor Linear::forward(const at::Tensor& x, Activation activation) const {
   if (tiles_.defined()) {
     at::Tensor out = at::empty({x.size(0), tiles_.columns()}, at::kBFloat16);
     tiles_.run(x, out, false, epilogue_of(activation));
-    return activation == Activation::kGeluTanh ? at::gelu_(out, "tanh") : out;
+    if (activation == Activation::kGeluTanh) gelu_by_tanh(out);
+    return out;
   }
   if (packed_) return onednn_linear(x, weight_, optional(bias_), activation);
   at::Tensor out = at::linear(x, weight_, optional(bias_));

@@ -126,9 +126,8 @@ std::pair<RowLinear, RowLinear> Weights::split_row_linear(const std::string& nam
 }
 
 Linear Weights::convolution(const std::string& name, int64_t out, int64_t in, int64_t size) {
-  const at::Tensor weight = fetch(name + ".weight", {out, in, size})
-                                .transpose(1, 2)
-                                .reshape({out, size * in});
+  const at::Tensor weight =
+      fetch(name + ".weight", {out, in, size}).transpose(1, 2).reshape({out, size * in});
   Linear layer(weight, fetch(name + ".bias", {out}), placement_);
   placed(with_suffixes({name}), layer.weight_bytes());
   return layer;
@@ -141,8 +140,7 @@ RowLinear Weights::embedding(const std::string& name, int64_t out, int64_t in) {
 }
 
 LayerNorm Weights::norm(const std::string& name, int64_t size) {
-  LayerNorm layer(fetch(name + ".weight", {size}),
-                  fetch(name + ".bias", {size}), placement_);
+  LayerNorm layer(fetch(name + ".weight", {size}), fetch(name + ".bias", {size}), placement_);
   placed(with_suffixes({name}), 2 * size * static_cast<int64_t>(sizeof(float)));
   return layer;
 }

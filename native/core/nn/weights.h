@@ -32,7 +32,8 @@ class Weights {
   /// missing bias counts as zeros.
   Linear linear(const std::vector<std::string>& names, int64_t out, int64_t in);
   RowLinear row_linear(const std::vector<std::string>& names, int64_t out, int64_t in);
-  /// `name` [out, in] as one layer of the first `split` inputs, without bias, and one of the others.
+  /// `name` [out, in] as one layer of the first `split` inputs, without bias, and one of the
+  /// others.
   std::pair<RowLinear, RowLinear> split_row_linear(const std::string& name, int64_t out, int64_t in,
                                                    int64_t split);
   /// A convolution's `name`.weight [out, in, size] as a linear layer over [size, in].

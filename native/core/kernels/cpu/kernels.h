@@ -156,6 +156,8 @@ struct Kernels {
   void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
   void (*flow_row)(const FlowRowArgs& args);
   void (*rotate)(const RotateArgs& args);
+  /// GELU by tanh of `size` bfloat16, a multiple of 16, in place.
+  void (*gelu_tanh)(uint16_t* x, int64_t size);
   /// Rows [begin, end) of the output.
   void (*snake)(const SnakeArgs& args, int64_t begin, int64_t end);
 };
