@@ -24,6 +24,7 @@ export type { BuildInfo, F5Geometry, WhisperGeometry } from './native.js';
 export { F5TTS } from './f5/f5.js';
 export { Voice } from './f5/voice.js';
 export type {
+  EditOptions,
   F5Info,
   F5Options,
   FlowOptions,
@@ -38,6 +39,15 @@ export type {
   VoiceOptions,
 } from './f5/types.js';
 export type { TimedWord } from './f5/reference_text.js';
+export type { SpeechEdit } from './f5/speech_edit.js';
+export {
+  encodeAudio,
+  openEncoder,
+  type AudioEncoder,
+  type AudioFormat,
+  type EncodeAudioOptions,
+} from './audio/encode.js';
+export { spectrogramPng, type SpectrogramOptions } from './audio/spectrogram.js';
 export { SileroDetector } from './vad/silero.js';
 export { EnergyDetector } from './vad/energy.js';
 export { detectSpeech, SpeechSpans } from './vad/speech_spans.js';

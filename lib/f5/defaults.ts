@@ -12,7 +12,15 @@ import {
   checkString,
 } from '../validate.js';
 import type { F5Version, LocateOptions } from './config.js';
-import type { F5Options, FlowOptions, SpeakOptions, SpeakProgress, VoiceOptions } from './types.js';
+import type { SpeechEdit } from './speech_edit.js';
+import type {
+  EditOptions,
+  F5Options,
+  FlowOptions,
+  SpeakOptions,
+  SpeakProgress,
+  VoiceOptions,
+} from './types.js';
 import type { PinyinFolder } from './tokenizer.js';
 import { Voice } from './voice.js';
 
@@ -186,6 +194,40 @@ export function resolveSpeakOptions(options: SpeakOptions): ResolvedSpeakOptions
   };
 }
 
+const editOptionNames: readonly (keyof EditOptions)[] = [
+  ...flowOptionNames,
+  'text',
+  'edits',
+  'normalizeText',
+  'targetRms',
+];
+
+export interface ResolvedEditOptions extends ResolvedFlowOptions {
+  text: string;
+  /** As given: they are checked where the recording is known. */
+  edits: readonly SpeechEdit[];
+  normalizeText: boolean;
+  targetRms: number;
+}
+
+/** @throws ArgumentError INVALID_ARGUMENT */
+export function resolveEditOptions(options: EditOptions): ResolvedEditOptions {
+  checkOptions('options of edit', options, editOptionNames);
+  const { text, edits, normalizeText = true, targetRms = 0.1 } = options ?? {};
+  if (!Array.isArray(edits)) throw invalidArgument('edits', 'an array', edits);
+  return {
+    ...resolveFlowOptions(options),
+    text: checkString('text', text, longestReferenceText),
+    edits: edits as readonly SpeechEdit[],
+    normalizeText: checkBoolean('normalizeText', normalizeText),
+    targetRms: checkRms(targetRms),
+  };
+}
+
+function checkRms(value: unknown): number {
+  return checkNumber('targetRms', value, { min: 0.001, max: 1 });
+}
+
 function checkSpeed(name: string, value: unknown): number {
   return checkNumber(name, value, { min: 0.1, max: 10 });
 }
@@ -231,7 +273,7 @@ export function resolveVoiceOptions(options?: VoiceOptions): ResolvedVoiceOption
   return {
     text: text === undefined ? undefined : checkReferenceText(text),
     transcriber: checkFunction('transcriber', transcriber),
-    targetRms: checkNumber('targetRms', targetRms, { min: 0.001, max: 1 }),
+    targetRms: checkRms(targetRms),
     signal: checkSignal('signal', signal),
   };
 }

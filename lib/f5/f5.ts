@@ -7,12 +7,19 @@ import type { F5Model, NativeModule } from '../native.js';
 import { checkString } from '../validate.js';
 import type { AudioSource } from '../whisper/types.js';
 import { locateF5, type F5Files } from './config.js';
-import { resolveF5Options, resolveSpeakOptions, type ResolvedSpeakOptions } from './defaults.js';
+import {
+  resolveEditOptions,
+  resolveF5Options,
+  resolveSpeakOptions,
+  type ResolvedSpeakOptions,
+} from './defaults.js';
+import { editSpeech } from './edit.js';
 import { planSpeech, type SpeechPlan } from './plan.js';
 import { speakPlan } from './speech.js';
 import { VoiceMels, type LoadedF5 } from './synthesis.js';
 import { F5Tokenizer } from './tokenizer.js';
 import type {
+  EditOptions,
   F5Info,
   F5Options,
   SpeakOptions,
@@ -117,11 +124,44 @@ export class F5TTS {
     return this.#run(text, options, true);
   }
 
+  /**
+   * Speaks parts of a recording anew, in its own voice: other words in their place, more, or none.
+   * @throws ArgumentError INVALID_ARGUMENT; AudioError as `decodeAudio`, AUDIO_TOO_LARGE above 87 s;
+   * what `speak` throws
+   */
+  async edit(audio: AudioSource, options: EditOptions): Promise<Speech> {
+    const resolved = resolveEditOptions(options);
+    return this.#call(resolved.signal, (call) => editSpeech(this.#loaded, call, audio, resolved));
+  }
+
+  /**
+   * The mel spectrogram of mono samples at 24 kHz, [frames, geometry.mels], as the model's vocoder
+   * has it.
+   * @throws ArgumentError INVALID_ARGUMENT; NativeError DISPOSED, OUT_OF_MEMORY
+   */
+  async mel(samples: Float32Array): Promise<Float32Array> {
+    return this.#call(undefined, (call) =>
+      call.run((cancellation) => this.#loaded.model.mel(samples, cancellation)),
+    );
+  }
+
   /** Ends the calls that run, which reject with DISPOSED, and frees the model. */
   dispose(): Promise<void> {
     this.#calls.close();
     this.#disposal ??= this.#loaded.model.dispose();
     return this.#disposal;
+  }
+
+  async #call<Result>(
+    signal: AbortSignal | undefined,
+    work: (call: Call) => Promise<Result>,
+  ): Promise<Result> {
+    const call = this.#calls.begin(new this.#native.Cancellation(), signal);
+    try {
+      return await work(call);
+    } finally {
+      this.#calls.end(call);
+    }
   }
 
   #run(

@@ -129,12 +129,29 @@ function paddedText(text: string): string {
 }
 
 async function speak(
-  { model }: LoadedF5,
+  loaded: LoadedF5,
   call: Call,
   { voice }: Utterance,
   request: FlowRequest,
   progress: (fraction: number) => void,
 ): Promise<SpokenUtterance> {
+  const { model } = loaded;
+  const whole = await computeMel(loaded, call, request, progress);
+  const mel = whole.subarray(referenceFrames(voice.samples.length) * model.geometry.mels);
+  const samples = await call.run((cancellation) => model.vocode(mel, cancellation));
+  return { samples: amplify(samples, 1 / voice.gain), mel };
+}
+
+/**
+ * The mel that the flow comes to.
+ * @throws ModelError MODEL_INVALID where it is no sound
+ */
+export async function computeMel(
+  { model }: Pick<LoadedF5, 'model'>,
+  call: Call,
+  request: FlowRequest,
+  progress: (fraction: number) => void,
+): Promise<Float32Array> {
   const onProgress = (fraction: number): void => {
     try {
       progress(fraction);
@@ -144,16 +161,8 @@ async function speak(
     }
   };
   const mel = await call.run((cancellation) => model.sample(request, onProgress, cancellation));
-  const start = referenceFrames(voice.samples.length) * model.geometry.mels;
-  const speech = mel.subarray(start);
-  checkFinite(speech);
-  const samples = await call.run((cancellation) => model.vocode(speech, cancellation));
-  return { samples: amplify(samples, 1 / voice.gain), mel: speech };
-}
-
-/** Weights that are no numbers, or a type too small for them, give a sound that is none. */
-function checkFinite(mel: Float32Array): void {
-  if (mel.every(Number.isFinite)) return;
+  // Weights that are no numbers, or a type too small for them.
+  if (mel.every(Number.isFinite)) return mel;
   throw new ModelError(
     'MODEL_INVALID',
     'The model computed no sound but NaN. Its weights are damaged, or do not fit the type: load it again, with dtype float32.',

@@ -3,6 +3,7 @@ import type { AudioSource } from '../whisper/types.js';
 import type { F5Geometry } from '../native.js';
 import type { F5Version } from './config.js';
 import type { TimedWord } from './reference_text.js';
+import type { SpeechEdit } from './speech_edit.js';
 import type { PinyinFolder } from './tokenizer.js';
 import type { Voice } from './voice.js';
 
@@ -86,6 +87,17 @@ export interface SpeakOptions extends FlowOptions {
   normalizeText?: boolean;
 }
 
+export interface EditOptions extends FlowOptions {
+  /** What is said in the whole recording when it is edited, what is kept of it included. */
+  text: string;
+  /** Parts to speak anew, in order and apart. */
+  edits: readonly SpeechEdit[];
+  /** Write numbers, dates, units and abbreviations out in words first. Default true. */
+  normalizeText?: boolean;
+  /** A quieter recording is raised to this root mean square for computing. Default 0.1. */
+  targetRms?: number;
+}
+
 export interface NamedVoice {
   voice: Voice;
   /** Default: the speed of the call. */
@@ -147,5 +159,3 @@ export interface VoiceOptions {
   targetRms?: number;
   signal?: AbortSignal;
 }
-
-export type { AudioSource };

@@ -4,6 +4,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
 import { encodeAudio, openEncoder, type AudioFormat } from '../../lib/audio/encode.js';
 import { concatenate } from '../../lib/audio/pcm.js';
+import { spectrogramPng } from '../../lib/audio/spectrogram.js';
 import { ArgumentError } from '../../lib/errors.js';
 import { parseScript } from '../../lib/f5/script.js';
 import {
@@ -145,8 +146,10 @@ async function say(
   signal: AbortSignal,
 ): Promise<SpeechSummary> {
   const { format, sampleRate, output, spectrogram } = options;
-  const draw = async (_samples: Float32Array): Promise<void> => {
-    await Promise.resolve(spectrogram);
+  const draw = async (samples: Float32Array): Promise<void> => {
+    if (spectrogram === undefined) return;
+    const mel = await speaker.mel(samples);
+    await publishFile(spectrogram, await spectrogramPng(mel, speaker.info.geometry.mels));
   };
   if (output !== undefined) {
     const speech = await speaker.speak(text, chosen);
