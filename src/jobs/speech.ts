@@ -6,6 +6,7 @@ import type {
   SpeechBlock,
   SpeechSummary,
 } from '../../lib/index.js';
+import { spectrogramPng } from '../../lib/audio/spectrogram.js';
 import { JobError } from '../../lib/errors.js';
 import { parseScript } from '../../lib/f5/script.js';
 import { catalogueEntry, modelNames } from '../models/catalogue.js';
@@ -20,6 +21,8 @@ import type { WhisperPool } from './transcription.js';
 
 /** A loaded model of F5-TTS, as far as a job needs it. */
 export interface Speaker {
+  readonly info: { readonly geometry: { readonly mels: number } };
+  mel(samples: Float32Array): Promise<Float32Array>;
   speak(text: string, options: SpeakOptions): Promise<Speech>;
   stream(
     text: string,
@@ -64,14 +67,23 @@ export function speechHandler(options: SpeechHandlerOptions): Handler {
     const started = performance.now();
     const held = await lease();
     let speech: Speech;
+    let spectrogram: Uint8Array | undefined;
     try {
       speech = await held.speech.speak(input.text, speakOptions);
+      if (input.spectrogram) spectrogram = await draw(held.speech, speech.samples);
     } finally {
       held.release();
     }
     logDone(context, speech, started);
-    return deliverSound(speech, { input, model, target, signal: context.signal });
+    return {
+      ...(await deliverSound(speech, { input, model, target, signal: context.signal })),
+      ...(spectrogram && { spectrogram_base64: Buffer.from(spectrogram).toString('base64') }),
+    };
   };
+}
+
+async function draw(speaker: Speaker, samples: Float32Array): Promise<Uint8Array> {
+  return spectrogramPng(await speaker.mel(samples), speaker.info.geometry.mels);
 }
 
 interface Streamed {

@@ -107,6 +107,11 @@ const fields = {
     .default(true)
     .describe('Write numbers, dates, units and abbreviations out in words first'),
 
+  spectrogram: z
+    .boolean()
+    .default(false)
+    .describe('Draw the sound as a PNG, too: its mel spectrogram. Not of a stream'),
+
   steps: f5(z.number().int().min(1).max(128), 32, 'Steps of the flow; 16 and 7 are faster'),
   cfg_strength: f5(z.number().min(0).max(10), 2, 'Classifier-free guidance: how closely to follow'),
   sway_sampling_coef: f5(
@@ -205,6 +210,9 @@ export const speechSchema = z
     if (input.stream && input.output === 'url') {
       refuse('output', 'is url, and stream sends the sound itself: choose one');
     }
+    if (input.stream && input.spectrogram) {
+      refuse('spectrogram', 'is of the whole sound, which a stream never has: leave one out');
+    }
     if (family === undefined) return;
     for (const [key, needed] of foreignOptions(input, family)) {
       refuse(key, `is an option of ${needed}, which ${input.model ?? ''} is not`);
@@ -218,6 +226,7 @@ export const speechOutputSchema = z
   .object({
     audio_base64: z.string().optional().describe('The file in base64; or audio_url'),
     audio_url: z.string().optional().describe('A presigned link to the file in the bucket'),
+    spectrogram_base64: z.string().optional().describe('A PNG in base64, where it was asked for'),
     expires_at: z.string().optional().describe('When the link ends: ISO 8601, UTC'),
     format: fields.format.unwrap().describe('As it was asked for'),
     sample_rate: z.number().int().describe('Hertz'),

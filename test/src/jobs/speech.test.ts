@@ -177,6 +177,13 @@ describe('speech jobs', { skip }, () => {
     assert.ok(Math.abs((soundOf(output).length - 44) / 16_000 - output.duration) < 1e-3);
   });
 
+  test('a spectrogram comes beside the sound where it is asked for', async () => {
+    const { spectrogram_base64: png } = await run({ ...job, spectrogram: true });
+    const bytes = Buffer.from(png ?? '', 'base64');
+    assert.equal(bytes.toString('latin1', 1, 4), 'PNG');
+    assert.ok(bytes.readUInt32BE(16) > 100 && bytes.readUInt32BE(20) === 400);
+  });
+
   test('a stream sends chunk by chunk what together is the file', async () => {
     const input = { ...job, text: 'One sentence of many. '.repeat(30), stream: true };
     const bytesOf = async (): Promise<[Buffer, Record<string, unknown>[]]> => {
