@@ -7,6 +7,8 @@ Only the model is imported: what its package imports for training and for other 
 replaced by empty modules, so that it needs no more than torch, torchdiffeq, x_transformers, einops.
 """
 
+import importlib.abc
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import json
@@ -18,16 +20,16 @@ import types
 import torch
 
 MODEL = dict(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4, text_num_embeds=2545, mel_dim=100)
-UNUSED = [
-    "accelerate", "cached_path", "datasets", "ema_pytorch", "encodec", "encodec.modules", "librosa", "librosa.filters",
-    "loguru", "pypinyin", "rjieba", "torchaudio", "torchaudio.functional", "torchaudio.functional.functional", "wandb",
-]  # fmt: skip
+UNUSED = {
+    "accelerate", "cached_path", "datasets", "ema_pytorch", "encodec", "librosa", "loguru", "pypinyin", "rjieba",
+    "torchaudio", "wandb",
+}  # fmt: skip
 
 
 class Empty(types.ModuleType):
+    """Has every name, which stands for nothing."""
+
     __path__ = []
-    # Some packages look for the modules that others might have.
-    __spec__ = importlib.machinery.ModuleSpec("empty", None)
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -35,10 +37,22 @@ class Empty(types.ModuleType):
         return type(name, (), {"__init__": lambda self, *args, **rest: None})
 
 
+class Unused(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Behind all others: finds what is not installed and not needed."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in UNUSED:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        return Empty(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+
 def import_reference():
-    for name in UNUSED:
-        if name.split(".")[0] in sys.modules or importlib.util.find_spec(name.split(".")[0]) is None:
-            sys.modules.setdefault(name, Empty(name))
+    sys.meta_path.append(Unused())
     from f5_tts.model.backbones.dit import DiT
     from f5_tts.model.cfm import CFM
     from vocos.heads import ISTFTHead
@@ -89,7 +103,7 @@ def write(folder):
         os.path.join(folder, "f5-pt", "F5TTS_v1_Base", "model_1250000.pt"),
     )
     torch.save(vocos.state_dict(), os.path.join(folder, "vocos", "pytorch_model.bin"))
-    package = os.path.dirname(importlib.util.find_spec("f5_tts").origin)
+    package = importlib.util.find_spec("f5_tts").submodule_search_locations[0]
     with open(os.path.join(package, "infer", "examples", "vocab.txt"), "rb") as file:
         vocabulary = file.read()
     for name in ("f5", "f5-pt"):
