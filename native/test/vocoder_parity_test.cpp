@@ -1,5 +1,7 @@
 // Against tensors of the reference implementations (VOXPOD_GOLDENS), and against a BigVGAN of the
 // published size and random weights that fixtures/make_bigvgan.py wrote (VOXPOD_BIGVGAN).
+#include <ATen/ops/equal.h>
+
 #include <chrono>
 
 #include "check.h"
@@ -21,27 +23,25 @@ struct Golden {
   Checkpoint tensors;
 };
 
-double greatest_difference(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes()) throw std::runtime_error("shapes differ");
-  return a.sub(b).abs().max().item<double>();
-}
-
 }  // namespace
 
 TEST(vocoder_parity_test, "filters and mels equal torchaudio's and BigVGAN's") {
   const Golden golden(test::folder("VOXPOD_GOLDENS", "f5/mel") / "mels.safetensors");
-  EXPECT_LESS(
-      greatest_difference(htk_filters(24000, 1024, 100).t(), golden.get("fbank_htk_513x100")),
-      1e-5);
+  EXPECT(at::equal(htk_filters(24000, 1024, 100).t(), golden.get("fbank_htk_513x100")));
   for (const auto& [name, audio, kind] :
        {std::tuple("ref_en_vocos_mel", "ref_en", MelSpectrogram::Kind::kVocos),
         std::tuple("synth_vocos_mel", "synth", MelSpectrogram::Kind::kVocos),
         std::tuple("ref_en_bigvgan_mel", "ref_en", MelSpectrogram::Kind::kBigVgan)}) {
     const at::Tensor mel = MelSpectrogram(kind).forward(golden.get(audio).squeeze(0));
     const at::Tensor expected = golden.get(name).squeeze(0).t();
-    std::cout << "  " << name << ": " << greatest_difference(mel, expected) << " at most"
-              << std::endl;
-    EXPECT_LESS(test::relative_error(mel, expected), 1e-5);
+    EXPECT_LESS(test::relative_error(mel.exp(), expected.exp()), 1e-6);
+    // Of bands with next to no energy float32's transforms disagree: in band 99 of ref_en the
+    // reference's own is 2.7e-4 off what double precision gives, and this one 1.6e-4.
+    const at::Tensor difference = mel.sub(expected).abs();
+    std::cout << "  " << name << ": " << difference.mean().item<float>() << " on average, "
+              << difference.max().item<float>() << " at most" << std::endl;
+    EXPECT_LESS(difference.mean().item<float>(), 1e-5);
+    EXPECT_LESS(difference.max().item<float>(), 1e-3);
   }
 }
 

@@ -15,8 +15,8 @@
 #include <cmath>
 
 #include "check.h"
-#include "signal/noise.h"
 #include "tiny_model.h"
+#include "tiny_vocos.h"
 
 namespace {
 
@@ -28,40 +28,9 @@ constexpr int64_t kInner = 40;
 constexpr int64_t kLayers = 2;
 const Cancellation never;
 
-at::Tensor noise(NoiseGenerator& generator, at::IntArrayRef shape, double scale) {
-  at::Tensor out = at::zeros(shape, at::kFloat);
-  generator.draw({out.data_ptr<float>(), static_cast<size_t>(out.numel())});
-  return out.mul_(scale);
-}
-
 using Tensors = std::map<std::string, at::Tensor>;
 
-Tensors tiny_vocos() {
-  NoiseGenerator generator(1);
-  Tensors out;
-  const auto pair = [&](const std::string& name, std::vector<int64_t> shape, double scale) {
-    out[name + ".weight"] = noise(generator, shape, scale);
-    out[name + ".bias"] = noise(generator, shape[0], 0.1);
-  };
-  const auto norm = [&](const std::string& name) {
-    pair(name, {kWidth}, 0.3);
-    out[name + ".weight"].add_(1);
-  };
-  pair("backbone.embed", {kWidth, 100, 7}, 0.05);
-  norm("backbone.norm");
-  for (int64_t i = 0; i < kLayers; ++i) {
-    const std::string at = "backbone.convnext." + std::to_string(i);
-    pair(at + ".dwconv", {kWidth, 1, 7}, 0.4);
-    norm(at + ".norm");
-    pair(at + ".pwconv1", {kInner, kWidth}, 0.2);
-    pair(at + ".pwconv2", {kWidth, kInner}, 0.2);
-    out[at + ".gamma"] = noise(generator, {kWidth}, 0.5);
-  }
-  norm("backbone.final_layer_norm");
-  pair("head.out", {1026, kWidth}, 0.9);  // some magnitudes reach their limit
-  out["feature_extractor.mel_spec.spectrogram.window"] = at::hann_window(1024, at::kFloat);
-  return out;
-}
+Tensors tiny_vocos() { return random_vocos(kWidth, kInner, kLayers); }
 
 /// [mels, frames] to samples.
 at::Tensor slow_vocos(const Tensors& tensors, const at::Tensor& mel) {
@@ -106,7 +75,7 @@ std::unique_ptr<Vocoder> load(const Tensors& tensors, const Placement& placement
 
 at::Tensor random_mel(int64_t frames) {
   NoiseGenerator generator(2);
-  return noise(generator, {frames, 100}, 1);
+  return draw(generator, {frames, 100}, 1);
 }
 
 }  // namespace
