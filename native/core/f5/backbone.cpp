@@ -1,6 +1,7 @@
 #include "f5/backbone.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/ops/empty_like.h>
+
 #include <functional>
 #include <memory>
 #include <span>
@@ -57,7 +59,9 @@ class Backbone {
   /// The stream before the first layer, [rows, width] float32, each sequence behind `lead` rows of
   /// its own; `sequences` gets where they lie.
   at::Tensor begin(std::span<const Half> halves, int64_t lead, std::vector<Sequence>& sequences);
-  /// `out` gets a projection of both beside each other: [rows, 2 * width] times [width, 2 * width].
+  /// Uninitialised, as `x`, in the placement's type.
+  at::Tensor normal_like(const at::Tensor& x) const { return at::empty_like(x, placement_.dtype); }
+  /// x becomes a projection of both, which lie beside each other: of [rows, 2 * width].
   void join(at::Tensor& x, const at::Tensor& skip, const Linear& projection) const;
   void saw(const std::string& name, const at::Tensor& value) const {
     if (observer_) observer_(name, value);
@@ -69,8 +73,6 @@ class Backbone {
   InputEmbedding input_;
   TimeEmbedding time_;
   RotaryTable rotary_;
-  Room stream_;
-  Room normal_;
   Observer observer_;
 };
 

@@ -1,7 +1,6 @@
 #include "f5/ragged.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
@@ -79,14 +78,6 @@ void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Seque
   } else {
     generic(x, delta, sequences, norm, out);
   }
-}
-
-at::Tensor Room::take(int64_t rows, int64_t columns, const at::TensorOptions& options) {
-  if (!memory_.defined() || memory_.numel() < rows * columns) {
-    memory_.reset();
-    memory_ = at::empty({rows * columns}, options);
-  }
-  return memory_.narrow(0, 0, rows * columns).view({rows, columns});
 }
 
 }  // namespace voxpod::f5

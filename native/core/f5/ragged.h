@@ -32,14 +32,4 @@ struct RowNorm {
 void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence> sequences,
                    const RowNorm& norm, at::Tensor& out, const Placement& placement);
 
-/// Memory that is kept between steps and grows as needed.
-class Room {
- public:
-  /// Uninitialised [rows, columns], until the next call.
-  at::Tensor take(int64_t rows, int64_t columns, const at::TensorOptions& options);
-
- private:
-  at::Tensor memory_;
-};
-
 }  // namespace voxpod::f5
