@@ -31,7 +31,7 @@ at::Tensor on_tiles(const at::Tensor& query_key_value, int64_t heads) {
   };
   const uint16_t* keys = args.query_key_value + width;
   const int64_t packed = cpu::tile_head_bytes(cpu::TileWeight::kBFloat16, time, head);
-  const auto bytes = static_cast<size_t>(packed + cpu::tile_scores_bytes(time));
+  const auto bytes = static_cast<size_t>(packed + cpu::tile_window_bytes(head));
   // A head is packed by whoever works on it: it is split only where there are more threads.
   const int64_t parts = (at::get_num_threads() + heads - 1) / heads;
   const int64_t rows = cpu::panels_of((time + parts - 1) / parts) * cpu::kPanelRows;

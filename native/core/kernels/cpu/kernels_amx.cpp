@@ -49,6 +49,8 @@ int64_t tile_scores_bytes(int64_t time) {
   return kPanelRows * (blocks_of(time) * kBlock + 64) * 8;
 }
 
+int64_t tile_window_bytes(int64_t head) { return QueryPanel::scratch_bytes(head); }
+
 void pack_head_tiles(TileWeight type, const uint16_t* keys, const uint16_t* values, int64_t stride,
                      int64_t time, int64_t head, uint8_t* packed) {
   pack_head(type, keys, values, stride, time, head, packed);
