@@ -39,6 +39,12 @@ void InferenceThread::post(Job job) {
                                       " calls is full"));
 }
 
+void InferenceThread::wake() {
+  const std::lock_guard lock(mutex_);
+  awake_ = true;
+  wake_.notify_one();
+}
+
 void InferenceThread::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -65,13 +71,14 @@ void InferenceThread::loop() {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      const auto called = [&] { return active || stopping_ || !queue_.empty(); };
+      const auto called = [&] { return active || awake_ || stopping_ || !queue_.empty(); };
       if (!wake_.wait_for(lock, kIdle, called)) {
         lock.unlock();
         trim_block_cache();
         lock.lock();
         wake_.wait(lock, called);
       }
+      awake_ = false;
       if (stopping_) break;
       if (!queue_.empty()) {
         job = std::move(queue_.front());

@@ -1,4 +1,5 @@
 // The kernels that need AMX's tiles for bfloat16 and int8, and AVX512-BF16 beside them.
+#include "kernels/cpu/flow_convolution.inl"
 #include "kernels/cpu/tile_attention.inl"
 #include "kernels/cpu/tile_cross_attention.inl"
 #include "kernels/cpu/tile_head.inl"
@@ -74,6 +75,12 @@ void cross_attention_tiles(const TileAttentionArgs& args, uint8_t* scratch) {
   } else {
     cross_attention_on_tiles<false>(args, scratch);
   }
+}
+
+void convolution_tiles(const TileConvolutionArgs& args) { convolve_on_tiles(args); }
+
+void narrow_tiles(const float* x, int64_t stride, int64_t rows, int64_t size, uint16_t* out) {
+  narrow_rows(x, stride, rows, size, out);
 }
 
 }  // namespace voxpod::cpu

@@ -100,4 +100,24 @@ struct TileAttentionArgs {
 
 void cross_attention_tiles(const TileAttentionArgs& args, uint8_t* scratch);
 
+/// One group of a convolution over time of `kernel` taps, Mish behind it.
+struct TileConvolutionArgs {
+  /// [rows rounded up to kPanelRows, and kernel - 1 more; group], zeros around the rows as padding;
+  /// what lies behind it may be anything.
+  const uint16_t* x;
+  const void* weight;  ///< of a linear layer [group, kernel * group], packed in bfloat16
+  const float* bias;   ///< [group]
+  uint16_t* next;      ///< [rows, group], or null to add to `sum`
+  float* sum;          ///< rows of `group` floats, `sum_stride` apart
+  int64_t sum_stride;
+  int64_t rows;
+  int64_t group;  ///< a multiple of kBlock
+  int64_t kernel;
+};
+
+void convolution_tiles(const TileConvolutionArgs& args);
+
+/// Rows of `size` floats, a multiple of 32, `stride` apart, to bfloat16 [rows, size].
+void narrow_tiles(const float* x, int64_t stride, int64_t rows, int64_t size, uint16_t* out);
+
 }  // namespace voxpod::cpu
