@@ -8,6 +8,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ModelError, messageOf } from '../../errors.js';
+import { eachMember, skipSpace, skipValue } from '../json_scan.js';
 import { buildPinyinTable, type PinyinTable } from './pinyin_table.js';
 
 export const PHRASES_FILE = 'phrases_dict.json';
@@ -19,19 +20,17 @@ const MAX_BYTES = 16 << 20;
 /** @throws ModelError TOKENIZER_INVALID */
 export function readPinyinFiles(folder: string): PinyinTable {
   const phrases = new Map<string, string[]>();
-  const phrasesFile = join(folder, PHRASES_FILE);
-  for (const [word, readings] of Object.entries(readObject(phrasesFile))) {
-    const firsts = Array.isArray(readings) ? readings.map(firstOf) : [];
-    check(phrasesFile, firsts.length === word.length && word.length > 0, word);
-    phrases.set(word, firsts.filter(isReading));
-    check(phrasesFile, phrases.get(word)?.length === word.length, word);
-  }
+  readMembers(join(folder, PHRASES_FILE), (word, readings) => {
+    const firsts = Array.isArray(readings) ? readings.map(firstOf).filter(isReading) : [];
+    phrases.set(word, firsts);
+    return word !== '' && firsts.length === word.length;
+  });
   const singles = new Map<number, string>();
-  const singlesFile = join(folder, SINGLES_FILE);
-  for (const [code, readings] of Object.entries(readObject(singlesFile))) {
-    check(singlesFile, /^\d{1,7}$/.test(code) && typeof readings === 'string', code);
+  readMembers(join(folder, SINGLES_FILE), (code, readings) => {
+    if (!/^\d{1,7}$/.test(code) || typeof readings !== 'string') return false;
     singles.set(Number(code), readings);
-  }
+    return true;
+  });
   return buildPinyinTable(phrases, singles);
 }
 
@@ -43,19 +42,21 @@ function isReading(reading: unknown): reading is string {
   return typeof reading === 'string' && reading !== '';
 }
 
-function check(file: string, condition: boolean, entry: string): asserts condition {
-  if (condition) return;
-  throw new ModelError(
-    'TOKENIZER_INVALID',
-    `${file} is not a dictionary of pypinyin: its entry ${JSON.stringify(entry.slice(0, 40))} is malformed.`,
-  );
-}
-
-function readObject(file: string): object {
-  let json: unknown;
+/**
+ * Each member of the object in a file, one after another: as one object they take 35 MB. `take` says
+ * whether it is what the file should have.
+ */
+function readMembers(file: string, take: (key: string, value: unknown) => boolean): void {
+  let wrong: string | undefined;
   try {
     if (statSync(file).size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-    json = JSON.parse(readFileSync(file, 'utf8'));
+    const bytes = readFileSync(file);
+    eachMember(bytes, skipSpace(bytes, 0), (keyStart, keyEnd, start) => {
+      const end = skipValue(bytes, start);
+      const key = bytes.toString('utf8', keyStart, keyEnd);
+      if (!take(key, JSON.parse(bytes.toString('utf8', start, end)))) wrong ??= key;
+      return end;
+    });
   } catch (error) {
     throw new ModelError(
       'TOKENIZER_INVALID',
@@ -63,6 +64,9 @@ function readObject(file: string): object {
       { cause: error },
     );
   }
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
-  throw new ModelError('TOKENIZER_INVALID', `${file} is not a dictionary of pypinyin.`);
+  if (wrong === undefined) return;
+  throw new ModelError(
+    'TOKENIZER_INVALID',
+    `${file} is not a dictionary of pypinyin: its entry ${JSON.stringify(wrong.slice(0, 40))} is malformed.`,
+  );
 }

@@ -40,12 +40,17 @@ export function buildPinyinTable(
   singles: ReadonlyMap<number, string>,
 ): PinyinTable {
   const numbers = new Map<string, number>([['', 0]]);
+  // Of 190,000 readings 1,500 are different.
+  const known = new Map<string, number>();
   const number = (reading: string): number => {
-    const syllable = numberTone(reading);
-    const known = numbers.get(syllable);
-    if (known !== undefined) return known;
-    numbers.set(syllable, numbers.size);
-    return numbers.size - 1;
+    let found = known.get(reading);
+    if (found === undefined) {
+      const syllable = numberTone(reading);
+      found = numbers.get(syllable) ?? numbers.size;
+      numbers.set(syllable, found);
+      known.set(reading, found);
+    }
+    return found;
   };
   // By code units, as the search compares them.
   const words = [...phrases.keys()].sort((a, b) => (a < b ? -1 : 1));

@@ -13,7 +13,7 @@ import { NativeError, messageOf } from '../../errors.js';
 import { cutPlain, hasIdeographs } from './plain_segments.js';
 
 const SLICE_BYTES = 1 << 17;
-/** Jieba takes all of a text's words in memory at once; between lines it may be parted. */
+/** A word is in one line, so slices end at lines. */
 const NEWLINE = 10;
 
 let loading: Promise<Jieba> | undefined;

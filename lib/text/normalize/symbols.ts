@@ -24,7 +24,7 @@ export const symbolRules: readonly Rule[] = [
     zh: () => '',
   },
   { pattern: pattern('[`©®™]'), en: () => '', zh: () => '' },
-  infix('\\*', 'times', '乘'),
+  { pattern: pattern(String.raw`(?<=\d)\s?\*\s?(?=\d)`), en: () => ' times ', zh: () => '乘' },
   {
     pattern: pattern(String.raw`(?<![\p{L}\d])([A-Z]{1,3})&([A-Z]{1,3})(?![\p{L}\d])`),
     en: ([a = '', b = '']) => `${[...a].join(' ')} and ${[...b].join(' ')}`,
