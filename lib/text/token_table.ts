@@ -2,7 +2,7 @@
  * A vocabulary in three arrays, which pass between threads without a copy and leave nothing for the
  * garbage collector: objects of as many strings take twenty times the memory.
  */
-import { writeBytes } from './byte_level.js';
+import { spell } from './byte_level.js';
 
 export interface TokenTable {
   /** Bytes of all tokens, one behind the other. */
@@ -23,27 +23,35 @@ function hash(bytes: Uint8Array, start: number, end: number): number {
   return value >>> 0;
 }
 
-/**
- * @param pieces tokens by id, in the byte-level alphabet.
- * @param found which ids `findToken` may give; of equals it gives the first.
- */
+/** Tokens as a vocabulary's file has them, in the byte-level alphabet. */
+export interface Pieces {
+  /** UTF-8. */
+  readonly text: Uint8Array;
+  /** Where each token begins and ends in it, by id; both 0 for ids that have none. */
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
+/** @param found which ids `findToken` may give; of equals it gives the first. */
 export function buildTokenTable(
-  pieces: readonly (string | undefined)[],
+  { text, starts, ends }: Pieces,
   found: (id: number) => boolean,
 ): TokenTable {
-  const offsets = new Uint32Array(pieces.length + 1);
-  // A character stands for one byte, or for its UTF-8 of at most three bytes a unit.
-  const space = new Uint8Array(pieces.reduce((sum, piece = '') => sum + 3 * piece.length, 0));
+  const count = starts.length;
+  const offsets = new Uint32Array(count + 1);
+  let most = 0;
+  for (let id = 0; id < count; id++) most += (ends[id] ?? 0) - (starts[id] ?? 0);
+  const space = new Uint8Array(most);
   let size = 0;
-  for (let id = 0; id < pieces.length; id++) {
-    size = writeBytes(pieces[id] ?? '', space, size);
+  for (let id = 0; id < count; id++) {
+    size = spell(text, starts[id] ?? 0, ends[id] ?? 0, space, size);
     offsets[id + 1] = size;
   }
   const bytes = space.slice(0, size);
   // At most half full.
-  const slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * pieces.length + 2)));
+  const slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * count + 2)));
   const table: TokenTable = { bytes, offsets, slots };
-  for (let id = 0; id < pieces.length; id++) {
+  for (let id = 0; id < count; id++) {
     const start = offsets[id] ?? 0;
     const end = offsets[id + 1] ?? 0;
     if (start === end || !found(id)) continue;

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { ModelError, messageOf } from '../errors.js';
 import { languageCode, languages } from '../whisper/languages.js';
-import { buildTokenTable, type TokenTable } from './token_table.js';
+import { eachMember, skipSpace, skipValue } from './json_scan.js';
+import { buildTokenTable, type Pieces, type TokenTable } from './token_table.js';
 
 /** Ids of the tokens that steer Whisper. */
 export interface SpecialTokens {
@@ -29,7 +30,9 @@ export interface TokenizerContent {
 }
 
 interface TokenizerFile {
-  vocabulary: Record<string, number>;
+  vocabulary: Pieces;
+  /** Tokens of the vocabulary that are written as special ones are, and some others. */
+  named: Map<string, number>;
   added: Map<string, number>;
 }
 
@@ -38,7 +41,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function isId(value: unknown): value is number {
-  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 1 << 20;
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < MOST_IDS;
 }
 
 function check(file: string, condition: boolean, reason: string): asserts condition {
@@ -49,9 +52,9 @@ function check(file: string, condition: boolean, reason: string): asserts condit
   );
 }
 
-function readText(file: string): string {
+function readBytes(file: string): Uint8Array {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (error) {
     throw new ModelError(
       'TOKENIZER_INVALID',
@@ -61,37 +64,175 @@ function readText(file: string): string {
   }
 }
 
-function parse(file: string, text: string): TokenizerFile {
-  let json: unknown;
+const utf8 = new TextDecoder();
+
+const OBJECT = 0x7b;
+const ARRAY = 0x5b;
+const BACKSLASH = 0x5c;
+const ANGLE = 0x3c;
+
+/** One past the greatest id that a file may have. */
+const MOST_IDS = 1 << 20;
+
+/** A whole number written in digits alone, else -1. */
+function wholeNumber(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let at = start; at < end; at++) {
+    const digit = (bytes[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9 || value > MOST_IDS) return -1;
+    value = value * 10 + digit;
+  }
+  return end > start && value < MOST_IDS ? value : -1;
+}
+
+/** The vocabulary's tokens, and behind them those that the file adds or spells with escapes. */
+class PieceList {
+  #text: Uint8Array;
+  #size: number;
+  #starts = new Uint32Array(1 << 16);
+  #ends = new Uint32Array(1 << 16);
+  #count = 0;
+
+  /** @param text the file's: pieces may lie in it */
+  constructor(text: Uint8Array) {
+    this.#text = text;
+    this.#size = text.length;
+  }
+
+  place(id: number, start: number, end: number): void {
+    if (id >= this.#starts.length) {
+      const length = Math.max(2 * this.#starts.length, id + 1);
+      this.#starts = grown(this.#starts, new Uint32Array(length));
+      this.#ends = grown(this.#ends, new Uint32Array(length));
+    }
+    this.#starts[id] = start;
+    this.#ends[id] = end;
+    this.#count = Math.max(this.#count, id + 1);
+  }
+
+  /** A piece that does not stand in the file as it is. */
+  add(id: number, piece: string): void {
+    const bytes = Buffer.from(piece);
+    const end = this.#size + bytes.length;
+    if (end > this.#text.length) {
+      this.#text = grown(this.#text, new Uint8Array(end + (1 << 16)));
+    }
+    this.#text.set(bytes, this.#size);
+    this.place(id, this.#size, end);
+    this.#size = end;
+  }
+
+  pieces(): Pieces {
+    return {
+      text: this.#text,
+      starts: this.#starts.subarray(0, this.#count),
+      ends: this.#ends.subarray(0, this.#count),
+    };
+  }
+}
+
+function grown<T extends Uint8Array | Uint32Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}
+
+/** What the file holds by the names of its members; those that are not asked for stay unread. */
+interface Outline {
+  /** The model's members but for its vocabulary and merges. */
+  model: Record<string, unknown>;
+  added: unknown;
+  pieces: PieceList | undefined;
+  named: Map<string, number>;
+  hasMerges: boolean;
+}
+
+function outline(file: string, bytes: Uint8Array): Outline {
+  const found: Outline = {
+    ...{ model: {}, added: undefined, pieces: undefined, named: new Map(), hasMerges: false },
+  };
+  const text = (start: number, end: number): string => utf8.decode(bytes.subarray(start, end));
+  const begin = skipSpace(bytes, 0);
+  check(file, begin >= bytes.length || bytes[begin] === OBJECT, 'it holds no object');
+  eachMember(bytes, begin, (keyStart, keyEnd, at) => {
+    const key = text(keyStart, keyEnd);
+    if (key === 'model' && bytes[at] === OBJECT) {
+      return eachMember(bytes, at, (start, stop, value) => {
+        const name = text(start, stop);
+        if (name === 'vocab' && bytes[value] === OBJECT) {
+          found.pieces = new PieceList(bytes);
+          return readPieces(file, bytes, value, found.pieces, found.named);
+        }
+        const end = skipValue(bytes, value);
+        if (name === 'merges') found.hasMerges = bytes[value] === ARRAY;
+        else found.model[name] = JSON.parse(text(value, end));
+        return end;
+      });
+    }
+    const end = skipValue(bytes, at);
+    if (key === 'added_tokens') found.added = JSON.parse(text(at, end));
+    return end;
+  });
+  return found;
+}
+
+/** Reads the vocabulary that begins at `at`; returns where it ends. */
+function readPieces(
+  file: string,
+  bytes: Uint8Array,
+  at: number,
+  pieces: PieceList,
+  named: Map<string, number>,
+): number {
+  return eachMember(bytes, at, (start, end, value) => {
+    const stop = skipValue(bytes, value);
+    const id = wholeNumber(bytes, value, stop);
+    check(file, id >= 0, 'its vocabulary is malformed');
+    let escaped = false;
+    for (let i = start; i < end; i++) escaped ||= bytes[i] === BACKSLASH;
+    if (!escaped) pieces.place(id, start, end);
+    if (escaped || bytes[start] === ANGLE) {
+      const piece = String(JSON.parse(utf8.decode(bytes.subarray(start - 1, end + 1))));
+      if (escaped) pieces.add(id, piece);
+      named.set(piece, id);
+    }
+    return stop;
+  });
+}
+
+function parse(file: string, bytes: Uint8Array): TokenizerFile {
   try {
-    json = JSON.parse(text);
+    const { model, added, pieces, named, hasMerges } = outline(file, bytes);
+    check(file, model['type'] === 'BPE', 'its model is not BPE');
+    check(file, pieces !== undefined, 'its vocabulary is malformed');
+    check(file, hasMerges, 'its merges are missing');
+    const special = addedTokens(file, added);
+    for (const [name, id] of special) pieces.add(id, name);
+    return { vocabulary: pieces.pieces(), named, added: special };
   } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     throw new ModelError(
       'TOKENIZER_INVALID',
       `${file} is not valid JSON (${messageOf(error)}). Download the model's tokenizer.json again.`,
       { cause: error },
     );
   }
-  check(file, isRecord(json), 'it holds no object');
-  const { model, added_tokens: added } = json;
-  check(file, isRecord(model) && model['type'] === 'BPE', 'its model is not BPE');
-  const { vocab, merges } = model;
-  check(file, isRecord(vocab) && Object.values(vocab).every(isId), 'its vocabulary is malformed');
-  check(file, Array.isArray(merges), 'its merges are missing');
+}
+
+function addedTokens(file: string, added: unknown): Map<string, number> {
   check(file, Array.isArray(added), 'its added tokens are missing');
-  const special = added.map((token: unknown): [string, number] => {
+  const tokens = added.map((token: unknown): [string, number] => {
     check(file, isRecord(token), 'an added token is malformed');
     const { id, content } = token;
     check(file, isId(id) && typeof content === 'string', 'an added token is malformed');
     return [content, id];
   });
-  return { vocabulary: vocab as Record<string, number>, added: new Map(special) };
+  return new Map(tokens);
 }
 
-function specialTokens(file: string, { vocabulary, added }: TokenizerFile): SpecialTokens {
+function specialTokens(file: string, { named, added }: TokenizerFile): SpecialTokens {
   const find = (...names: string[]): number => {
     for (const name of names) {
-      const id = added.get(name) ?? vocabulary[name];
+      const id = added.get(name) ?? named.get(name);
       if (id !== undefined) return id;
     }
     return -1;
@@ -129,16 +270,13 @@ function languageTokens(added: ReadonlyMap<string, number>): Map<string, number>
 }
 
 function tokenTable({ vocabulary, added }: TokenizerFile): TokenTable {
-  const pieces: string[] = [];
-  for (const [piece, id] of Object.entries(vocabulary)) pieces[id] = piece;
-  for (const [name, id] of added) pieces[id] = name;
   const special = new Set(added.values());
-  return buildTokenTable(pieces, (id) => !special.has(id));
+  return buildTokenTable(vocabulary, (id) => !special.has(id));
 }
 
 /** @throws ModelError TOKENIZER_INVALID */
 export function readTokenizerFile(file: string): TokenizerContent {
-  const content = parse(file, readText(file));
+  const content = parse(file, readBytes(file));
   return {
     special: specialTokens(file, content),
     languages: languageTokens(content.added),

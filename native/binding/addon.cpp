@@ -8,8 +8,10 @@
 
 #include "cancellation.h"
 #include "environment.h"
+#include "f5_model.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/placement.h"
+#include "noise_generator.h"
 #include "resampler.h"
 #include "vad_model.h"
 #include "whisper_model.h"
@@ -50,12 +52,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
 void close(Environment* environment) {
   environment->closing->cancel(ErrorCode::kDisposed);
   environment->calls->close();
-  for (const auto& weak : environment->models) {
-    if (const auto model = weak.lock()) model->stop();
-  }
-  for (const auto& weak : environment->detectors) {
-    if (const auto detector = weak.lock()) detector->stop();
-  }
+  for (const auto& loaded : environment->loaded) loaded.stop();
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -70,12 +67,15 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment->whisper_model = Napi::Persistent(JsWhisperModel::define(env));
   environment->vad_model = Napi::Persistent(JsVadModel::define(env));
   environment->vad_stream = Napi::Persistent(JsVadStream::define(env));
+  environment->f5_model = Napi::Persistent(JsF5Model::define(env));
 
   exports.Set("info", Napi::Function::New(env, info, "info"));
   exports.Set("Cancellation", cancellation);
   exports.Set("Resampler", JsResampler::define(env));
+  exports.Set("NoiseGenerator", JsNoiseGenerator::define(env));
   exports.Set("loadWhisper", Napi::Function::New(env, JsWhisperModel::load, "loadWhisper"));
   exports.Set("loadVad", Napi::Function::New(env, JsVadModel::load, "loadVad"));
+  exports.Set("loadF5", Napi::Function::New(env, JsF5Model::load, "loadF5"));
   return exports;
 }
 

@@ -10,6 +10,11 @@ void refuse(Napi::Env env, const std::string& message) {
   throw to_js(env, Error(ErrorCode::kInvalidArgument, message));
 }
 
+bool truth(const Napi::Value& value, const char* name) {
+  if (!value.IsBoolean()) refuse(value.Env(), std::string("Expected true or false for ") + name);
+  return value.As<Napi::Boolean>();
+}
+
 Napi::Object object(const Napi::Value& value, const char* name) {
   if (!value.IsObject()) refuse(value.Env(), std::string("Expected an object for ") + name);
   return value.As<Napi::Object>();
@@ -48,6 +53,19 @@ std::span<const float> samples(const Napi::Value& value, const char* name) {
   }
   const auto array = value.As<Napi::Float32Array>();
   return {array.Data(), array.ElementLength()};
+}
+
+std::vector<float> floats(const Napi::Value& value, const char* name) {
+  const std::span<const float> all = samples(value, name);
+  return {all.begin(), all.end()};
+}
+
+std::vector<uint8_t> bytes(const Napi::Value& value, const char* name) {
+  if (!is_array(value, napi_uint8_array)) {
+    refuse(value.Env(), std::string("Expected a Uint8Array for ") + name);
+  }
+  const auto array = value.As<Napi::Uint8Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
 }
 
 std::vector<int64_t> tokens(const Napi::Value& value, const char* name) {

@@ -1,5 +1,6 @@
 #include "calls.h"
 
+#include <algorithm>
 #include <thread>
 
 namespace voxpod::binding {
@@ -7,6 +8,12 @@ namespace voxpod::binding {
 Napi::Error to_js(Napi::Env env, const Error& error) {
   Napi::Error out = Napi::Error::New(env, error.what());
   out.Set("code", Napi::String::New(env, code_name(error.code())));
+  return out;
+}
+
+Napi::Float32Array to_array(Napi::Env env, std::span<const float> numbers) {
+  auto out = Napi::Float32Array::New(env, numbers.size());
+  std::copy(numbers.begin(), numbers.end(), out.Data());
   return out;
 }
 
@@ -38,6 +45,23 @@ void Calls::settle(Napi::Env env, int64_t id, const std::function<Napi::Value(Na
   } catch (...) {
     call.deferred.Reject(to_js(env, current_error()).Value());
   }
+}
+
+std::function<void(double)> Calls::progress(const Napi::Value& value) {
+  if (!value.IsFunction()) return nullptr;
+  auto* reference = new Napi::FunctionReference(Napi::Persistent(value.As<Napi::Function>()));
+  // The reference is dropped on Node's thread, whoever lets go of it last.
+  const std::shared_ptr<Napi::FunctionReference> shared(
+      reference, [self = shared_from_this()](Napi::FunctionReference* last) {
+        self->post([last](Napi::Env) { delete last; });
+      });
+  return [shared, self = shared_from_this(), shown = -1](double fraction) mutable {
+    const int percent = static_cast<int>(fraction * 100);
+    if (percent == shown) return;
+    shown = percent;
+    self->post(
+        [shared, fraction](Napi::Env env) { shared->Call({Napi::Number::New(env, fraction)}); });
+  };
 }
 
 void Calls::post(std::function<void(Napi::Env)> task) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "engine/inference_thread.h"
@@ -15,6 +16,9 @@ namespace voxpod::binding {
 
 /// A JavaScript Error with the error's code.
 Napi::Error to_js(Napi::Env env, const Error& error);
+
+/// A copy of them.
+Napi::Float32Array to_array(Napi::Env env, std::span<const float> numbers);
 
 /// The promises of calls that run on other threads. All Node-API handles stay on Node's thread: a
 /// computing thread holds a call's number only.
@@ -41,6 +45,29 @@ class Calls : public std::enable_shared_from_this<Calls> {
     });
     return promise;
   }
+
+  /// A promise for what `work` returns, which runs on a thread of its own.
+  template <typename T>
+  Napi::Value start_thread(Napi::Env env, std::function<T()> work,
+                           std::function<Napi::Value(Napi::Env, T&)> convert,
+                           const std::vector<Napi::Value>& keep) {
+    return start<T>(
+        env,
+        [&](Done<T> done) {
+          spawn([work = std::move(work), done = std::move(done)] {
+            try {
+              done(work());
+            } catch (...) {
+              done(current_error());
+            }
+          });
+        },
+        std::move(convert), keep);
+  }
+
+  /// Calls the function `value`, if it is one, on Node's thread with a fraction, at most a hundred
+  /// times; else nothing.
+  std::function<void(double)> progress(const Napi::Value& value);
 
   /// Runs `work` on a thread of its own; close() waits for it.
   void spawn(std::function<void()> work);

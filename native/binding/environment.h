@@ -2,12 +2,12 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "calls.h"
-#include "vad/model.h"
-#include "whisper/model.h"
+#include "nn/placement.h"
 
 namespace voxpod::binding {
 
@@ -20,14 +20,70 @@ struct Environment {
   std::shared_ptr<Calls> calls;
   /// Cancels loading when the environment ends.
   CancellationPtr closing = std::make_shared<Cancellation>();
-  std::vector<std::weak_ptr<whisper::Model>> models;
-  std::vector<std::weak_ptr<vad::Model>> detectors;
+  /// Models, whose threads stop when the environment ends.
+  struct Loaded {
+    std::weak_ptr<void> model;
+    std::function<void()> stop;
+  };
+  std::vector<Loaded> loaded;
   Napi::FunctionReference cancellation;
   Napi::FunctionReference feature_stream;
   Napi::FunctionReference window;
   Napi::FunctionReference whisper_model;
   Napi::FunctionReference vad_model;
   Napi::FunctionReference vad_stream;
+  Napi::FunctionReference f5_model;
 };
+
+/// `placement` of a model in lib/native.ts.
+inline Napi::Object placement_object(Napi::Env env, const Placement& placement, int64_t bytes) {
+  auto out = Napi::Object::New(env);
+  out.Set("device", placement.device.str());
+  out.Set("dtype", dtype_name(placement));
+  out.Set("weightBytes", static_cast<double>(bytes));
+  return out;
+}
+
+/// A promise for an object of `constructor`, a class of the environment, around the model that
+/// `make` loads on a thread of its own.
+template <typename Model>
+Napi::Value load_model(Napi::Env env, Napi::FunctionReference Environment::* constructor,
+                       std::function<std::shared_ptr<Model>()> make) {
+  using Shared = std::shared_ptr<Model>;
+  return Environment::of(env).calls->start_thread<Shared>(
+      env, std::move(make),
+      [constructor](Napi::Env loop, Shared& model) -> Napi::Value {
+        Environment& data = Environment::of(loop);
+        std::erase_if(data.loaded, [](const auto& other) { return other.model.expired(); });
+        data.loaded.push_back({.model = model, .stop = [weak = std::weak_ptr<Model>(model)] {
+                                 if (const Shared alive = weak.lock()) alive->stop();
+                               }});
+        return (data.*constructor).New({Napi::External<Shared>::New(loop, &model)});
+      },
+      {});
+}
+
+/// What load_model hands to the constructor of its object, which nobody else calls.
+template <typename Model>
+std::shared_ptr<Model> loaded_model(const Napi::CallbackInfo& info) {
+  if (!info[0].IsExternal()) {
+    throw to_js(info.Env(), Error(ErrorCode::kInvalidArgument,
+                                  "Objects of this class are made by the addon alone"));
+  }
+  return *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data();
+}
+
+/// A promise that is settled when the model's thread has stopped.
+template <typename Model>
+Napi::Value stop_model(const Napi::CallbackInfo& info, std::shared_ptr<Model> model) {
+  return Environment::of(info.Env())
+      .calls->start_thread<bool>(
+          info.Env(),
+          [model = std::move(model)] {
+            model->stop();
+            return true;
+          },
+          [](Napi::Env env, bool&) -> Napi::Value { return env.Undefined(); }, {info.This()});
+}
 
 }  // namespace voxpod::binding

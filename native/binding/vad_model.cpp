@@ -6,24 +6,12 @@
 
 namespace voxpod::binding {
 
-using Shared = std::shared_ptr<vad::Model>;
-
 namespace {
 
 /// Calls of all streams that may wait: of each stream there is usually one.
 constexpr size_t kMaxQueue = 4096;
 
-Napi::Value to_js(Napi::Env env, std::vector<float>& numbers) {
-  auto out = Napi::Float32Array::New(env, numbers.size());
-  std::copy(numbers.begin(), numbers.end(), out.Data());
-  return out;
-}
-
-/// Only the addon makes these objects: it hands the model over in an external value.
-Shared model_of(const Napi::CallbackInfo& info, const char* advice) {
-  if (!info[0].IsExternal()) refuse(info.Env(), advice);
-  return *info[0].As<Napi::External<Shared>>().Data();
-}
+Napi::Value to_value(Napi::Env env, std::vector<float>& numbers) { return to_array(env, numbers); }
 
 }  // namespace
 
@@ -34,49 +22,20 @@ Napi::Function JsVadModel::define(Napi::Env env) {
 }
 
 JsVadModel::JsVadModel(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<JsVadModel>(info), model_(model_of(info, "A VadModel is made by loadVad")) {}
+    : Napi::ObjectWrap<JsVadModel>(info), model_(loaded_model<vad::Model>(info)) {}
 
 Napi::Value JsVadModel::load(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  const std::string path = text(info[0], "path");
-  const auto calls = Environment::of(env).calls;
-  return calls->start<Shared>(
-      env,
-      [&](Done<Shared> done) {
-        calls->spawn([=, done = std::move(done)] {
-          try {
-            done(std::make_shared<vad::Model>(path, kMaxQueue));
-          } catch (...) {
-            done(current_error());
-          }
-        });
-      },
-      [](Napi::Env loop, Shared& model) -> Napi::Value {
-        Environment& data = Environment::of(loop);
-        std::erase_if(data.detectors, [](const auto& other) { return other.expired(); });
-        data.detectors.push_back(model);
-        return data.vad_model.New({Napi::External<Shared>::New(loop, &model)});
-      },
-      {});
+  return load_model<vad::Model>(
+      info.Env(), &Environment::vad_model,
+      [path = text(info[0], "path")] { return std::make_shared<vad::Model>(path, kMaxQueue); });
 }
 
 Napi::Value JsVadModel::stream(const Napi::CallbackInfo& info) {
   return Environment::of(info.Env())
-      .vad_stream.New({Napi::External<Shared>::New(info.Env(), &model_)});
+      .vad_stream.New({Napi::External<std::shared_ptr<vad::Model>>::New(info.Env(), &model_)});
 }
 
-Napi::Value JsVadModel::dispose(const Napi::CallbackInfo& info) {
-  const auto calls = Environment::of(info.Env()).calls;
-  return calls->start<bool>(
-      info.Env(),
-      [&](Done<bool> done) {
-        calls->spawn([model = model_, done = std::move(done)] {
-          model->stop();
-          done(true);
-        });
-      },
-      [](Napi::Env env, bool&) -> Napi::Value { return env.Undefined(); }, {info.This()});
-}
+Napi::Value JsVadModel::dispose(const Napi::CallbackInfo& info) { return stop_model(info, model_); }
 
 Napi::Function JsVadStream::define(Napi::Env env) {
   return DefineClass(
@@ -85,31 +44,27 @@ Napi::Function JsVadStream::define(Napi::Env env) {
 }
 
 JsVadStream::JsVadStream(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<JsVadStream>(info),
-      model_(model_of(info, "A VadStream is made by VadModel.stream")) {}
+    : Napi::ObjectWrap<JsVadStream>(info), model_(loaded_model<vad::Model>(info)) {}
 
 Napi::Value JsVadStream::push(const Napi::CallbackInfo& info) {
   const std::span<const float> pcm = samples(info[0], "pcm");
   const auto cancellation = cancellation_of(info[1]);
   return Environment::of(info.Env())
-      .calls->start<std::vector<float>>(
-          info.Env(),
-          [&](Done<std::vector<float>> done) {
-            model_->push(stream_, pcm, cancellation, std::move(done));
-          },
-          [](Napi::Env env, std::vector<float>& out) { return to_js(env, out); },
-          {info.This(), info[0]});
+      .calls->start<std::vector<float>>(info.Env(),
+                                        [&](Done<std::vector<float>> done) {
+                                          model_->push(stream_, pcm, cancellation, std::move(done));
+                                        },
+                                        to_value, {info.This(), info[0]});
 }
 
 Napi::Value JsVadStream::finish(const Napi::CallbackInfo& info) {
   const auto cancellation = cancellation_of(info[0]);
   return Environment::of(info.Env())
-      .calls->start<std::vector<float>>(
-          info.Env(),
-          [&](Done<std::vector<float>> done) {
-            model_->finish(stream_, cancellation, std::move(done));
-          },
-          [](Napi::Env env, std::vector<float>& out) { return to_js(env, out); }, {info.This()});
+      .calls->start<std::vector<float>>(info.Env(),
+                                        [&](Done<std::vector<float>> done) {
+                                          model_->finish(stream_, cancellation, std::move(done));
+                                        },
+                                        to_value, {info.This()});
 }
 
 }  // namespace voxpod::binding

@@ -24,12 +24,8 @@ Napi::Function JsWhisperModel::define(Napi::Env env) {
                       InstanceMethod<&JsWhisperModel::dispose>("dispose")});
 }
 
-/// Only `load` makes one: it hands the model over in an external value.
 JsWhisperModel::JsWhisperModel(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<JsWhisperModel>(info) {
-  if (!info[0].IsExternal()) refuse(info.Env(), "A WhisperModel is made by loadWhisper");
-  model_ = *info[0].As<Napi::External<std::shared_ptr<Model>>>().Data();
-}
+    : Napi::ObjectWrap<JsWhisperModel>(info), model_(loaded_model<Model>(info)) {}
 
 namespace {
 
@@ -96,16 +92,10 @@ Napi::Int32Array to_js(Napi::Env env, const std::vector<int64_t>& numbers) {
   return out;
 }
 
-Napi::Float32Array to_js(Napi::Env env, const std::vector<float>& numbers) {
-  auto out = Napi::Float32Array::New(env, numbers.size());
-  std::copy(numbers.begin(), numbers.end(), out.Data());
-  return out;
-}
-
 Napi::Value to_js(Napi::Env env, const whisper::Alignment& alignment) {
   auto out = Napi::Object::New(env);
   out.Set("starts", to_js(env, alignment.starts));
-  out.Set("probabilities", to_js(env, alignment.probabilities));
+  out.Set("probabilities", to_array(env, alignment.probabilities));
   return out;
 }
 
@@ -117,54 +107,18 @@ Napi::Value to_js(Napi::Env env, const whisper::DecodeResult& result) {
   return out;
 }
 
-/// Calls `progress` on Node's thread, at most a hundred times.
-std::function<void(double)> progress_callback(const Napi::Value& value,
-                                              const std::shared_ptr<Calls>& calls) {
-  if (!value.IsFunction()) return nullptr;
-  auto* reference = new Napi::FunctionReference(Napi::Persistent(value.As<Napi::Function>()));
-  // The reference is dropped on Node's thread, whoever lets go of it last.
-  const std::shared_ptr<Napi::FunctionReference> shared(
-      reference,
-      [calls](Napi::FunctionReference* last) { calls->post([last](Napi::Env) { delete last; }); });
-  return [shared, calls, shown = -1](double fraction) mutable {
-    const int percent = static_cast<int>(fraction * 100);
-    if (percent == shown) return;
-    shown = percent;
-    calls->post(
-        [shared, fraction](Napi::Env env) { shared->Call({Napi::Number::New(env, fraction)}); });
-  };
-}
-
 }  // namespace
 
 Napi::Value JsWhisperModel::load(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Environment& environment = Environment::of(env);
-  const std::string folder = text(info[0], "folder");
-  const whisper::ModelOptions options = model_options(object(info[1], "options"));
-  const auto calls = environment.calls;
-  const auto progress = progress_callback(info[2], calls);
-  const auto cancellation =
-      std::make_shared<Cancellation>(cancellation_of(info[3]), environment.closing);
-  using Loaded = std::shared_ptr<Model>;
-  return calls->start<Loaded>(
-      env,
-      [&](Done<Loaded> done) {
-        calls->spawn([=, done = std::move(done)] {
-          try {
-            done(std::make_shared<Model>(folder, options, progress, cancellation));
-          } catch (...) {
-            done(current_error());
-          }
-        });
-      },
-      [](Napi::Env loop, Loaded& model) -> Napi::Value {
-        Environment& data = Environment::of(loop);
-        std::erase_if(data.models, [](const auto& other) { return other.expired(); });
-        data.models.push_back(model);
-        return data.whisper_model.New({Napi::External<Loaded>::New(loop, &model)});
-      },
-      {});
+  const Environment& environment = Environment::of(info.Env());
+  return load_model<Model>(
+      info.Env(), &Environment::whisper_model,
+      [folder = text(info[0], "folder"), options = model_options(object(info[1], "options")),
+       progress = environment.calls->progress(info[2]),
+       cancellation =
+           std::make_shared<Cancellation>(cancellation_of(info[3]), environment.closing)] {
+        return std::make_shared<Model>(folder, options, progress, cancellation);
+      });
 }
 
 Napi::Value JsWhisperModel::geometry(const Napi::CallbackInfo& info) {
@@ -182,12 +136,7 @@ Napi::Value JsWhisperModel::geometry(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value JsWhisperModel::placement(const Napi::CallbackInfo& info) {
-  const Placement& placement = model_->placement();
-  auto out = Napi::Object::New(info.Env());
-  out.Set("device", placement.device.str());
-  out.Set("dtype", dtype_name(placement));
-  out.Set("weightBytes", static_cast<double>(model_->weight_bytes()));
-  return out;
+  return placement_object(info.Env(), model_->placement(), model_->weight_bytes());
 }
 
 Napi::Value JsWhisperModel::features(const Napi::CallbackInfo& info) {
@@ -232,7 +181,7 @@ Napi::Value JsWhisperModel::detect_language(const Napi::CallbackInfo& info) {
         model_->detect_language(window, start, std::move(languages), cancellation, std::move(done));
       },
       [](Napi::Env env, std::vector<float>& probabilities) -> Napi::Value {
-        return to_js(env, probabilities);
+        return to_array(env, probabilities);
       },
       {info.This(), info[0]});
 }
@@ -268,16 +217,7 @@ Napi::Value JsWhisperModel::align(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value JsWhisperModel::dispose(const Napi::CallbackInfo& info) {
-  const auto calls = Environment::of(info.Env()).calls;
-  return calls->start<bool>(
-      info.Env(),
-      [&](Done<bool> done) {
-        calls->spawn([model = model_, done = std::move(done)] {
-          model->stop();
-          done(true);
-        });
-      },
-      [](Napi::Env env, bool&) -> Napi::Value { return env.Undefined(); }, {info.This()});
+  return stop_model(info, model_);
 }
 
 }  // namespace voxpod::binding

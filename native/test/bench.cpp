@@ -10,6 +10,7 @@
 #include <iostream>
 #include <limits>
 
+#include "engine/block_cache.h"
 #include "engine/cancellation.h"
 #include "signal/log_mel.h"
 #include "whisper/alignment.h"
@@ -54,6 +55,7 @@ int main(int count, char** arguments) {
     const Encoder encoder(weights, source.geometry);
     const Decoder decoder(weights, source.geometry);
     const Cancellation never;
+    const BlockCacheScope cache_blocks;
     std::cout << "dtype " << dtype_name(placement) << ", " << at::get_num_threads() << " threads"
               << std::endl;
 

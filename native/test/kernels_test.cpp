@@ -301,3 +301,20 @@ TEST(kernels_test, "attention of a window equals ATen's, whatever the number of 
     at::set_num_threads(threads);
   }
 }
+
+TEST(kernels_test, "attention of a window with scores of any size, and whatever comes late") {
+  if (!has_bfloat16_kernels()) throw test::Skip("this CPU has no AVX512-BF16");
+  const Placement kernel = {.dtype = at::kBFloat16};
+  const Placement generic = {.dtype = at::kFloat, .cpu_kernels = false};
+  for (const int64_t head : {32, 64, 96}) {
+    for (const double size : {0.01, 3.0, 20.0}) {
+      at::Tensor qkv = random({200, 3 * 2 * head}).to(at::kBFloat16);
+      at::Tensor keys = qkv.narrow(1, 2 * head, 2 * head);
+      // Scores of thousands: the last keys' exceed the first ones' by more than a float's range.
+      keys.mul_(size);
+      keys.narrow(0, 150, 50).mul_(size);
+      const at::Tensor expected = window_attention(qkv.to(at::kFloat), 2, generic);
+      EXPECT_LESS(relative_error(window_attention(qkv, 2, kernel), expected), 2e-2);
+    }
+  }
+}

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "checkpoint/json.h"
+#include "checkpoint/torch_pickle.h"
 #include "error.h"
 
 namespace voxpod {
@@ -129,6 +130,24 @@ Checkpoint open_checkpoint(const std::filesystem::path& folder) {
   } else {
     fail(ErrorCode::kModelNotFound, folder.string(),
          " holds no model.safetensors, model.safetensors.index.json or model.bin");
+  }
+  return out;
+}
+
+Checkpoint open_checkpoint_file(const std::filesystem::path& file) {
+  std::string head;
+  {
+    const MappedFile mapped(file);
+    head = mapped.text().substr(0, 16);
+  }
+  Checkpoint out;
+  if (head.starts_with("PK")) {
+    read_torch_pickle(file, out);
+  } else if (is_legacy_torch(head)) {
+    fail(ErrorCode::kModelUnsupported, file.string(),
+         " is in the format of torch before 1.6: load it with torch and torch.save() it again");
+  } else {
+    read_safetensors(file, out);
   }
   return out;
 }

@@ -30,7 +30,11 @@ class Checkpoint {
  public:
   /// Adds the tensors of a file that `file` keeps mapped.
   void add(std::string name, StoredTensor tensor);
+  /// Forgets all names; the files stay mapped.
+  void clear() { tensors_.clear(); }
   void keep(std::shared_ptr<const MappedFile> file) { files_.push_back(std::move(file)); }
+  /// Keeps memory that tensors of a file had to be copied to.
+  void keep(at::Tensor memory) { copies_.push_back(std::move(memory)); }
 
   bool contains(std::string_view name) const { return tensors_.find(name) != tensors_.end(); }
   /// Throws kModelInvalid where there is no such tensor.
@@ -48,11 +52,16 @@ class Checkpoint {
  private:
   std::map<std::string, StoredTensor, std::less<>> tensors_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::vector<at::Tensor> copies_;
 };
 
 /// Opens a folder's `model.safetensors`, sharded `model.safetensors.index.json` or CTranslate2
 /// `model.bin`, in this order. Throws kModelNotFound where there is none of them.
 Checkpoint open_checkpoint(const std::filesystem::path& folder);
+
+/// Opens one file, whose content tells the format: safetensors or what torch.save() writes. Throws
+/// kModelNotFound where it cannot be opened and what the readers below throw.
+Checkpoint open_checkpoint_file(const std::filesystem::path& file);
 
 /// The formats. Each throws kCheckpointCorrupt, saying what is wrong, for a file that is cut short
 /// or whose header lies.

@@ -4,7 +4,18 @@
 #include <c10/core/InferenceMode.h>
 #include <pthread.h>
 
+#include <chrono>
+
+#include "engine/block_cache.h"
+
 namespace voxpod {
+
+namespace {
+
+/// After so long without a call the memory kept for the next one is given back.
+constexpr std::chrono::seconds kIdle(2);
+
+}  // namespace
 
 InferenceThread::InferenceThread(const Options& options, std::function<bool()> step)
     : options_(options), step_(std::move(step)), thread_([this] { loop(); }) {}
@@ -28,6 +39,12 @@ void InferenceThread::post(Job job) {
                                       " calls is full"));
 }
 
+void InferenceThread::wake() {
+  const std::lock_guard lock(mutex_);
+  awake_ = true;
+  wake_.notify_one();
+}
+
 void InferenceThread::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -48,12 +65,20 @@ void InferenceThread::loop() {
     at::set_num_threads(options_.threads);
   }
   const c10::InferenceMode inference;
+  const BlockCacheScope cache;
   bool active = false;
   while (true) {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return active || stopping_ || !queue_.empty(); });
+      const auto called = [&] { return active || awake_ || stopping_ || !queue_.empty(); };
+      if (!wake_.wait_for(lock, kIdle, called)) {
+        lock.unlock();
+        trim_block_cache();
+        lock.lock();
+        wake_.wait(lock, called);
+      }
+      awake_ = false;
       if (stopping_) break;
       if (!queue_.empty()) {
         job = std::move(queue_.front());

@@ -32,6 +32,11 @@ at::Tensor pack_for_onednn(const at::Tensor& weight) {
   return op.call(weight, std::nullopt);
 }
 
+/// What ATen calls it.
+const char* approximation(Activation activation) {
+  return activation == Activation::kGeluTanh ? "tanh" : "none";
+}
+
 at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight,
                          const std::optional<at::Tensor>& bias, Activation activation) {
   static const auto op =
@@ -40,13 +45,26 @@ at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight,
           .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                             std::string_view, c10::List<std::optional<at::Scalar>>,
                             std::optional<std::string_view>)>();
-  const bool gelu = activation == Activation::kGelu;
+  const bool gelu = activation != Activation::kNone;
   return op.call(x, weight, bias, gelu ? "gelu" : "none", c10::List<std::optional<at::Scalar>>(),
-                 gelu ? std::optional<std::string_view>("none") : std::nullopt);
+                 gelu ? std::optional<std::string_view>(approximation(activation)) : std::nullopt);
 }
 
 std::optional<at::Tensor> optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
+}
+
+/// x [rows, columns] bfloat16, in place.
+void gelu_by_tanh(at::Tensor& x) {
+  auto* data = static_cast<uint16_t*>(x.data_ptr());
+  if (x.numel() % 16 != 0) {
+    at::gelu_(x, "tanh");
+    return;
+  }
+  const auto& kernels = cpu::kernels();
+  at::parallel_for(0, x.numel() / 16, 1024, [&](int64_t begin, int64_t end) {
+    kernels.gelu_tanh(data + begin * 16, (end - begin) * 16);
+  });
 }
 
 cpu::Epilogue epilogue_of(Activation activation) {
@@ -72,11 +90,12 @@ at::Tensor Linear::forward(const at::Tensor& x, Activation activation) const {
   if (tiles_.defined()) {
     at::Tensor out = at::empty({x.size(0), tiles_.columns()}, at::kBFloat16);
     tiles_.run(x, out, false, epilogue_of(activation));
+    if (activation == Activation::kGeluTanh) gelu_by_tanh(out);
     return out;
   }
   if (packed_) return onednn_linear(x, weight_, optional(bias_), activation);
   at::Tensor out = at::linear(x, weight_, optional(bias_));
-  return activation == Activation::kGelu ? at::gelu(out) : out;
+  return activation == Activation::kNone ? out : at::gelu(out, approximation(activation));
 }
 
 void Linear::add_to(at::Tensor& sum, const at::Tensor& x) const {

@@ -8,7 +8,11 @@
 
 namespace voxpod {
 
-enum class Activation { kNone, kGelu };
+enum class Activation {
+  kNone,
+  kGelu,      ///< the exact one, by erf
+  kGeluTanh,  ///< Linear alone has it
+};
 
 /// What the rows of a RowLinear are: tokens of different sequences, each computed alone, or a
 /// prompt, which is never batched with others and may be computed faster, in bfloat16.

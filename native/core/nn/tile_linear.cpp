@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 #include "nn/huge_pages.h"
 #include "nn/scratch.h"
 #include "nn/storage.h"
@@ -13,6 +15,10 @@ namespace {
 /// Below it, threads share the packed rows and each takes columns, so that every weight is read
 /// once; above, each takes rows.
 constexpr int64_t kFewRows = 256;
+
+/// Packed rows that a thread keeps in its share of the second-level cache while the weights pass
+/// by, so that these come from farther away only once for all of them.
+constexpr int64_t kPackedBytes = 512 << 10;
 
 }  // namespace
 
@@ -54,11 +60,17 @@ void TileLinear::run(const at::Tensor& x, at::Tensor& out, bool wide,
   const int64_t blocks = (columns_ + cpu::kBlock - 1) / cpu::kBlock;
   const int64_t bytes = cpu::panel_bytes(args);
   if (rows > kFewRows) {
+    const int64_t most = std::max<int64_t>(kPackedBytes / bytes, 1);
     at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
-      uint8_t* packed = scratch(static_cast<size_t>(bytes));
-      for (int64_t panel = begin; panel < end; ++panel) {
-        cpu::pack_panel(args, panel, packed);
-        cpu::tile_linear(args, panel, panel + 1, packed, 0, blocks);
+      const int64_t groups = (end - begin + most - 1) / most;
+      const int64_t each = (end - begin + groups - 1) / groups;
+      uint8_t* packed = scratch(static_cast<size_t>(each * bytes));
+      for (int64_t first = begin; first < end; first += each) {
+        const int64_t last = std::min(first + each, end);
+        for (int64_t panel = first; panel < last; ++panel) {
+          cpu::pack_panel(args, panel, packed + (panel - first) * bytes);
+        }
+        cpu::tile_linear(args, first, last, packed, 0, blocks);
       }
     });
     return;

@@ -1,36 +1,20 @@
 #include "signal/log_mel.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/fft_rfft.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/hann_window.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "signal/spectrum.h"
+
 namespace voxpod {
 namespace {
 
 constexpr int64_t kWindow = 400;
-constexpr int64_t kBins = kWindow / 2 + 1;
-
-// Slaney's scale: linear below 1 kHz, logarithmic above (librosa, convert.py, hz_to_mel).
-constexpr double kLinearStep = 200.0 / 3;
-constexpr double kLogStart = 1000.0;
-const double kLogStep = std::log(6.4) / 27;
-
-double mel_to_hertz(double mel) {
-  const double start = kLogStart / kLinearStep;
-  return mel < start ? mel * kLinearStep : kLogStart * std::exp(kLogStep * (mel - start));
-}
-
-double hertz_to_mel(double hertz) {
-  return hertz < kLogStart ? hertz / kLinearStep
-                           : kLogStart / kLinearStep + std::log(hertz / kLogStart) / kLogStep;
-}
 
 /// `place` is that of the first sample.
 void check_finite(std::span<const float> pcm, int64_t place) {
@@ -44,31 +28,10 @@ void check_finite(std::span<const float> pcm, int64_t place) {
 
 }  // namespace
 
-at::Tensor mel_filters(int64_t mels) {
-  std::vector<double> edges(static_cast<size_t>(mels) + 2);
-  const double top = hertz_to_mel(kWhisperRate / 2.0);
-  for (size_t i = 0; i < edges.size(); ++i) {
-    edges[i] = mel_to_hertz(top * static_cast<double>(i) / static_cast<double>(mels + 1));
-  }
-  at::Tensor filters = at::zeros({mels, kBins}, at::kFloat);
-  auto out = filters.accessor<float, 2>();
-  for (int64_t m = 0; m < mels; ++m) {
-    const auto i = static_cast<size_t>(m);
-    const double norm = 2 / (edges[i + 2] - edges[i]);
-    for (int64_t bin = 0; bin < kBins; ++bin) {
-      const double hertz = static_cast<double>(bin * kWhisperRate) / kWindow;
-      const double up = (hertz - edges[i]) / (edges[i + 1] - edges[i]);
-      const double down = (edges[i + 2] - hertz) / (edges[i + 2] - edges[i + 1]);
-      out[m][bin] = static_cast<float>(norm * std::max(0.0, std::min(up, down)));
-    }
-  }
-  return filters;
-}
-
 LogMelStream::LogMelStream(int64_t mels) : mels_(mels) {
   const c10::InferenceMode inference;
   hann_ = at::hann_window(kWindow, at::kFloat);
-  filters_ = mel_filters(mels);
+  filters_ = slaney_filters(kWhisperRate, kWindow, mels);
   silence_ = at::full({1}, 1e-10, at::kFloat).log10_().item<float>();
 }
 
@@ -121,8 +84,7 @@ void LogMelStream::compute(int64_t count) {
   } else {
     for (int64_t i = 0; i < length; ++i) to[i] = sample(begin + i);
   }
-  const at::Tensor framed = padded.as_strided({count, kWindow}, {kWhisperHop, 1}).mul(hann_);
-  const at::Tensor power = at::fft_rfft(framed).abs().square_();
+  const at::Tensor power = spectrum(padded, hann_, kWhisperHop).abs().square_();
   const at::Tensor mel = at::matmul(filters_, power.t()).clamp_min_(1e-10).log10_();
   const float peak = mel.max().item<float>();
   computed_ += count;

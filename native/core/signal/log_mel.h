@@ -76,7 +76,4 @@ class LogMelStream {
 /// The features of a whole recording: [mels, samples / 160].
 at::Tensor log_mel(std::span<const float> pcm, int64_t mels, const Cancellation& cancellation);
 
-/// Slaney's mel filters with area normalisation, as librosa.filters.mel: [mels, 201].
-at::Tensor mel_filters(int64_t mels);
-
 }  // namespace voxpod

@@ -7,8 +7,8 @@
 
 #include "nn/cross_cache.h"
 #include "nn/self_cache.h"
+#include "nn/weights.h"
 #include "whisper/geometry.h"
-#include "whisper/weights.h"
 
 namespace voxpod::whisper {
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "engine/cancellation.h"
+#include "nn/weights.h"
 #include "whisper/geometry.h"
-#include "whisper/weights.h"
 
 namespace voxpod::whisper {
 

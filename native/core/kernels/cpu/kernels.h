@@ -95,6 +95,49 @@ struct LstmArgs {
   int64_t size;
 };
 
+/// One row between two layers of a transformer: x += gate * delta, then out = norm(x). `size` is a
+/// multiple of 16.
+struct FlowRowArgs {
+  float* x;            ///< [size]
+  const void* delta;   ///< [size], or null for none
+  const float* gate;   ///< [size], or null for ones
+  void* out;           ///< [size], or null for none
+  const float* scale;  ///< [size]
+  const float* shift;  ///< [size]: LayerNorm(x) * (1 + scale) + shift; null: RMSNorm(x) * scale
+  float epsilon;       ///< added to the variance, or the least length that RMSNorm divides by
+  Storage storage;     ///< of `delta` and `out`: kFloat32 or kBFloat16
+  int64_t size;
+};
+
+/// One position's heads, in place: RMSNorm, eps 1e-6, then rotary positions of pairs of neighbours.
+struct RotateArgs {
+  void* x;  ///< [heads, head]
+  Storage storage;
+  const float* norm;     ///< [head], or null for none
+  const float* cosines;  ///< [head], each twice
+  const float* sines;    ///< [head], each twice, first negative
+  int64_t heads;
+  int64_t rotated;  ///< heads, from the first
+  int64_t head;     ///< a multiple of 16
+};
+
+/// Taps of the filters of a snake, its samples that one call of a thread computes at least, and the
+/// channels that it needs.
+inline constexpr int64_t kSnakeTaps = 12;
+inline constexpr int64_t kSnakeBlock = 64;
+inline constexpr int64_t kSnakeChannels = 16;
+
+/// The activation of BigVGAN for every channel of `x` [samples, channels]: see vocoder/snake.h.
+struct SnakeArgs {
+  const float* x;
+  const float* filter;        ///< [kSnakeTaps]
+  const float* alpha;         ///< [channels]
+  const float* inverse_beta;  ///< [channels]
+  float* out;                 ///< [samples, channels], not `x`
+  int64_t samples;
+  int64_t channels;  ///< kSnakeChannels at least
+};
+
 /// The kernels of one instruction set.
 struct Kernels {
   const char* name;
@@ -111,6 +154,12 @@ struct Kernels {
   void (*lstm)(const LstmArgs& args);
   /// out[i] = sqrt(real[i]^2 + imaginary[i]^2).
   void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
+  void (*flow_row)(const FlowRowArgs& args);
+  void (*rotate)(const RotateArgs& args);
+  /// GELU by tanh of `size` bfloat16, a multiple of 16, in place.
+  void (*gelu_tanh)(uint16_t* x, int64_t size);
+  /// Rows [begin, end) of the output.
+  void (*snake)(const SnakeArgs& args, int64_t begin, int64_t end);
 };
 
 extern const Kernels kAvx2;

@@ -1,4 +1,5 @@
 // The kernels that need AMX's tiles for bfloat16 and int8, and AVX512-BF16 beside them.
+#include "kernels/cpu/flow_convolution.inl"
 #include "kernels/cpu/tile_attention.inl"
 #include "kernels/cpu/tile_cross_attention.inl"
 #include "kernels/cpu/tile_head.inl"
@@ -49,6 +50,8 @@ int64_t tile_scores_bytes(int64_t time) {
   return kPanelRows * (blocks_of(time) * kBlock + 64) * 8;
 }
 
+int64_t tile_window_bytes(int64_t head) { return QueryPanel::scratch_bytes(head); }
+
 void pack_head_tiles(TileWeight type, const uint16_t* keys, const uint16_t* values, int64_t stride,
                      int64_t time, int64_t head, uint8_t* packed) {
   pack_head(type, keys, values, stride, time, head, packed);
@@ -72,6 +75,12 @@ void cross_attention_tiles(const TileAttentionArgs& args, uint8_t* scratch) {
   } else {
     cross_attention_on_tiles<false>(args, scratch);
   }
+}
+
+void convolution_tiles(const TileConvolutionArgs& args) { convolve_on_tiles(args); }
+
+void narrow_tiles(const float* x, int64_t stride, int64_t rows, int64_t size, uint16_t* out) {
+  narrow_rows(x, stride, rows, size, out);
 }
 
 }  // namespace voxpod::cpu

@@ -1,14 +1,16 @@
 // The CPU kernels, compiled for AVX-512.
 #include "kernels/cpu/attention.inl"
+#include "kernels/cpu/flow_rows.inl"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/linear.inl"
 #include "kernels/cpu/lstm.inl"
 #include "kernels/cpu/magnitude.inl"
 #include "kernels/cpu/rows.inl"
+#include "kernels/cpu/snake.inl"
 
 namespace voxpod::cpu {
 
-const Kernels kAvx512 = {"avx512",  linear,      attention, layer_norm,
-                         max_index, log_sum_exp, lstm,      magnitude};
+const Kernels kAvx512 = {"avx512", linear,    attention, layer_norm, max_index, log_sum_exp,
+                         lstm,     magnitude, flow_row,  rotate,     gelu_tanh, snake};
 
 }  // namespace voxpod::cpu

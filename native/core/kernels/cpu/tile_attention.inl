@@ -1,6 +1,7 @@
 // Attention of a window's positions over each other on tiles, bfloat16 with sums in float32. One
-// head's keys and values are packed as the tiles' right side; 32 queries at a time have all their
-// scores before the softmax, which therefore is exact.
+// head's keys and values are packed as the tiles' right side. 32 queries pass over 256 keys at a
+// time, so that scores and weights stay in the first-level cache; the exponentials of 32 keys are
+// taken while the scores of the next 32 are made elsewhere in the core.
 #pragma once
 
 #include "kernels/cpu/simd.h"
@@ -13,7 +14,7 @@ namespace {
 
 using voxpod::cpu::WindowAttentionArgs;
 
-/// 2^x for x <= 0, relative error below 4e-6: far less than the rounding to bfloat16 that follows.
+/// 2^x, relative error below 4e-6: far less than the rounding to bfloat16 that follows.
 /// A polynomial through 2^x at the five Chebyshev nodes of [0, 1].
 inline Vec exp2_of(Vec x) {
   const Vec r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
@@ -25,134 +26,281 @@ inline Vec exp2_of(Vec x) {
   return _mm512_scalef_ps(p, x);
 }
 
-/// scores [32, padded] of the queries against all keys.
-inline void score_queries(const WindowAttentionArgs& args, const uint8_t* queries,
-                          const uint8_t* keys, float* scores) {
-  const int64_t steps = args.head / 32;
-  const int64_t padded = blocks_of(args.time) * kBlock;
-  for (int64_t block = 0; block < blocks_of(args.time); ++block) {
+/// Blocks of kBlock keys whose weights are held at once.
+constexpr int64_t kChunk = 8;
+
+/// Scores of 32 queries become weights exp2(score * scale - offset): any offset that neither lets
+/// the sum overflow nor its terms vanish gives the same shares. One by the greatest score of the
+/// first keys does, unless later ones exceed it by so much as is nearly never seen.
+struct Softmax {
+  float scale;  ///< to powers of two
+  alignas(64) float offset[kPanelRows] = {};
+  alignas(64) float total[kPanelRows][kWidth];
+};
+
+/// The first keys' greatest weight is 2^-kRoom, and another may be 2^(126 + kRoom) times as great.
+constexpr float kRoom = 60;
+/// Sums above it may have overflown: a million terms, times values that are below a million.
+constexpr float kGreatestSum = 1e26F;
+
+/// 32 queries against 32 keys, with `between` called after each part of the head.
+template <typename Between>
+inline void score_block(const uint8_t* queries, const uint8_t* keys, int64_t steps, Sums& scores,
+                        const Between& between) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int64_t step = 0; step < steps; ++step) {
+    _tile_loadd(4, queries + step * 2 * kTileBytes, 64);
+    _tile_loadd(6, keys, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, keys + kTileBytes, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, queries + (step * 2 + 1) * kTileBytes, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    keys += 2 * kTileBytes;
+    between(step);
+  }
+  constexpr int64_t kStride = sizeof(scores.of[0]);
+  _tile_stored(0, scores.of[0], kStride);
+  _tile_stored(1, scores.of[0] + 16, kStride);
+  _tile_stored(2, scores.of[16], kStride);
+  _tile_stored(3, scores.of[16] + 16, kStride);
+}
+
+/// Weights of the 16 queries of one tile for 32 keys of which the first `count` are.
+inline void weigh_tile(const Sums& scores, int64_t count, int64_t tile, Softmax& softmax,
+                       uint8_t* weights) {
+  const Vec scale = set1(softmax.scale);
+  const auto lanes = static_cast<uint32_t>((uint64_t{1} << count) - 1);
+  const auto low = static_cast<__mmask16>(lanes);
+  const auto high = static_cast<__mmask16>(lanes >> kWidth);
+  const float* score = scores.of[tile * 16];
+  const float* offset = softmax.offset + tile * 16;
+  float* total = softmax.total[tile * 16];
+#pragma GCC unroll 4
+  for (int64_t r = 0; r < 16; ++r) {
+    const Vec by = set1(offset[r]);
+    const Vec first =
+        _mm512_maskz_mov_ps(low, exp2_of(_mm512_fmsub_ps(load(score + r * kBlock), scale, by)));
+    const Vec second = _mm512_maskz_mov_ps(
+        high, exp2_of(_mm512_fmsub_ps(load(score + r * kBlock + kWidth), scale, by)));
+    store(total + r * kWidth, add(load(total + r * kWidth), add(first, second)));
+    _mm512_store_si512(weights + r * 64, narrow(first, second));
+  }
+}
+
+/// Adds `steps` blocks of values by their weights to `sums` [32, stride], 32 columns of it.
+inline void add_values(const uint8_t* weights, const uint8_t* values, int64_t steps, bool begin,
+                       float* sums, int64_t stride) {
+  const int64_t bytes = stride * static_cast<int64_t>(sizeof(float));
+  if (begin) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int64_t step = 0; step < steps; ++step) {
-      _tile_loadd(4, queries + step * 2 * kTileBytes, 64);
-      _tile_loadd(6, keys, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, keys + kTileBytes, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(5, queries + (step * 2 + 1) * kTileBytes, 64);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      keys += 2 * kTileBytes;
-    }
-    float* to = scores + block * kBlock;
-    const int64_t stride = padded * static_cast<int64_t>(sizeof(float));
-    _tile_stored(0, to, stride);
-    _tile_stored(1, to + 16, stride);
-    _tile_stored(2, to + 16 * padded, stride);
-    _tile_stored(3, to + 16 * padded + 16, stride);
+  } else {
+    _tile_loadd(0, sums, bytes);
+    _tile_loadd(1, sums + 16, bytes);
+    _tile_loadd(2, sums + 16 * stride, bytes);
+    _tile_loadd(3, sums + 16 * stride + 16, bytes);
   }
+  for (int64_t step = 0; step < steps; ++step) {
+    _tile_loadd(4, weights, 64);
+    _tile_loadd(6, values, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, values + kTileBytes, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, weights + kTileBytes, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    weights += 2 * kTileBytes;
+    values += 2 * kTileBytes;
+  }
+  _tile_stored(0, sums, bytes);
+  _tile_stored(1, sums + 16, bytes);
+  _tile_stored(2, sums + 16 * stride, bytes);
+  _tile_stored(3, sums + 16 * stride + 16, bytes);
 }
 
-/// The greatest of scores [0, time).
-inline float greatest_score(const float* scores, int64_t time) {
-  const int64_t whole = time / kBlock * kBlock;
-  Vec top[2] = {load(scores), load(scores + kWidth)};
-  for (int64_t t = kBlock; t < whole; t += kBlock) {
-    top[0] = max(top[0], load(scores + t));
-    top[1] = max(top[1], load(scores + t + kWidth));
-  }
-  float best = whole > 0 ? greatest(max(top[0], top[1])) : scores[0];
-  for (int64_t t = whole; t < time; ++t) best = scores[t] > best ? scores[t] : best;
-  return best;
+/// While one lives, numbers too small for a float's full precision are zero. Weights of keys that
+/// hardly count may be so small, and each would take the core a hundred cycles.
+class FlushToZero {
+ public:
+  FlushToZero() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kFlush | kDenormalsAreZero); }
+  ~FlushToZero() { _mm_setcsr(before_); }
+  FlushToZero(const FlushToZero&) = delete;
+  FlushToZero& operator=(const FlushToZero&) = delete;
+
+ private:
+  static constexpr unsigned kFlush = 0x8000;
+  static constexpr unsigned kDenormalsAreZero = 0x0040;
+  unsigned before_;
+};
+
+/// The greatest of scores [0, count), count from 1 to 32.
+inline float greatest_of(const float* scores, int64_t count) {
+  const auto lanes = static_cast<uint32_t>((uint64_t{1} << count) - 1);
+  const Vec least = set1(-__builtin_inff());
+  return greatest(max(
+      _mm512_mask_mov_ps(least, static_cast<__mmask16>(lanes), load(scores)),
+      _mm512_mask_mov_ps(least, static_cast<__mmask16>(lanes >> kWidth), load(scores + kWidth))));
 }
 
-/// Calls `take` with every 32 of exp(by * (score - greatest)), 0 behind `time`; returns their sum.
-template <typename Take>
-inline float softmax(const float* scores, int64_t time, float by, const Take& take) {
-  const float factor = by * 1.44269504088896341F;
-  const Vec scale = set1(factor);
-  const Vec offset = set1(-factor * greatest_score(scores, time));
-  Vec total[2] = {set1(0), set1(0)};
-  for (int64_t t = 0; t < time; t += kBlock) {
-    Vec weight[2];
-    for (int64_t v = 0; v < 2; ++v) {
-      weight[v] = exp2_of(fma(load(scores + t + v * kWidth), scale, offset));
-      if (const int64_t left = time - t - v * kWidth; left < kWidth) {
-        const auto lanes = static_cast<__mmask16>(left > 0 ? (1U << left) - 1 : 0);
-        weight[v] = _mm512_maskz_mov_ps(lanes, weight[v]);
-      }
-      total[v] = add(total[v], weight[v]);
-    }
-    take(t, weight[0], weight[1]);
+/// One head's keys and values, and memory for 32 queries.
+class QueryPanel {
+ public:
+  QueryPanel(const WindowAttentionArgs& args, int64_t head, const uint8_t* packed, uint8_t* scratch)
+      : args_(args),
+        keys_(packed),
+        values_(packed + layout_of(TileWeight::kBFloat16, args.time, args.head).values),
+        query_(args.query_key_value + head * args.head),
+        weights_(scratch),
+        queries_(weights_ + kChunk * 2 * kTileBytes),
+        sums_(reinterpret_cast<float*>(queries_ + args.head / 32 * 2 * kTileBytes)) {
+    softmax_.scale = args.scale * 1.44269504088896341F;
   }
-  return sum(add(total[0], total[1]));
-}
 
-/// Sums of the values by weights, divided by the weights' sums: rows of `out`, `stride` apart.
-inline void weigh_values(const WindowAttentionArgs& args, const uint8_t* weights,
-                         const uint8_t* values, const float* inverse, int64_t rows, uint16_t* out) {
-  const int64_t stride = args.heads * args.head;
-  for (int64_t d = 0; d < args.head; d += kBlock) {
-    Sums sums;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int64_t step = 0; step < blocks_of(args.time); ++step) {
-      _tile_loadd(4, weights + step * 2 * kTileBytes, 64);
-      _tile_loadd(6, values, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, values + kTileBytes, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(5, weights + (step * 2 + 1) * kTileBytes, 64);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      values += 2 * kTileBytes;
+  /// Takes queries [row, row + rows), at most 32.
+  void attend(int64_t row, int64_t rows, uint16_t* out) {
+    load_queries(row, rows);
+    Sums scores;
+    score(0, scores);
+    for (int64_t r = 0; r < rows; ++r) {
+      softmax_.offset[r] = softmax_.scale * greatest_of(scores.of[r], keys_in(0)) + kRoom;
     }
-    constexpr int64_t kStride = sizeof(sums.of[0]);
-    _tile_stored(0, sums.of[0], kStride);
-    _tile_stored(1, sums.of[0] + 16, kStride);
-    _tile_stored(2, sums.of[16], kStride);
-    _tile_stored(3, sums.of[16] + 16, kStride);
+    pass();
+    float inverse[kPanelRows];
+    if (!divide(rows, inverse)) {
+      find_greatest(rows);
+      pass();
+      divide(rows, inverse);
+    }
+    const int64_t stride = args_.heads * args_.head;
     for (int64_t r = 0; r < rows; ++r) {
       const Vec scale = set1(inverse[r]);
-      _mm512_storeu_si512(out + r * stride + d, narrow(mul(load(sums.of[r]), scale),
-                                                       mul(load(sums.of[r] + kWidth), scale)));
+      for (int64_t d = 0; d < args_.head; d += kBlock) {
+        const float* sums = sums_ + r * args_.head + d;
+        _mm512_storeu_si512(out + r * stride + d,
+                            narrow(mul(load(sums), scale), mul(load(sums + kWidth), scale)));
+      }
     }
   }
-}
+
+  static int64_t scratch_bytes(int64_t head) {
+    return kChunk * 2 * kTileBytes + head / 32 * 2 * kTileBytes +
+           kPanelRows * head * static_cast<int64_t>(sizeof(float));
+  }
+
+ private:
+  void load_queries(int64_t row, int64_t rows) {
+    const int64_t stride = 3 * args_.heads * args_.head;
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t d = 0; d < args_.head; d += 32) {
+        _mm512_store_si512(queries_ + (d / 32 * 2 + r / 16) * kTileBytes + r % 16 * 64,
+                           _mm512_loadu_si512(query_ + (row + r) * stride + d));
+      }
+    }
+  }
+
+  void score(int64_t block, Sums& scores) const {
+    score(block, scores, [](int64_t) {});
+  }
+  template <typename Between>
+  void score(int64_t block, Sums& scores, const Between& between) const {
+    const int64_t steps = args_.head / 32;
+    score_block(queries_, keys_ + block * steps * 2 * kTileBytes, steps, scores, between);
+  }
+
+  int64_t keys_in(int64_t block) const {
+    const int64_t left = args_.time - block * kBlock;
+    return left < kBlock ? left : kBlock;
+  }
+
+  /// Sums of the values by weights, and of the weights, over all keys.
+  void pass() {
+    for (auto& total : softmax_.total) store(total, set1(0));
+    const int64_t blocks = blocks_of(args_.time);
+    const int64_t steps = args_.head / 32;
+    Sums scores[2];
+    score(0, scores[0]);
+    for (int64_t block = 0; block < blocks; ++block) {
+      uint8_t* weights = weights_ + block % kChunk * 2 * kTileBytes;
+      const auto weigh = [&](int64_t tile) {
+        weigh_tile(scores[block % 2], keys_in(block), tile, softmax_, weights + tile * kTileBytes);
+      };
+      if (block + 1 < blocks) {
+        score(block + 1, scores[(block + 1) % 2], [&](int64_t step) {
+          if (step < 2) weigh(step);
+        });
+        if (steps == 1) weigh(1);
+      } else {
+        weigh(0);
+        weigh(1);
+      }
+      if ((block + 1) % kChunk == 0 || block + 1 == blocks)
+        add_chunk(block / kChunk * kChunk, block);
+    }
+  }
+
+  /// The values of blocks [first, last].
+  void add_chunk(int64_t first, int64_t last) {
+    for (int64_t d = 0; d < args_.head; d += kBlock) {
+      const int64_t at = d / kBlock * blocks_of(args_.time) + first;
+      add_values(weights_, values_ + at * 2 * kTileBytes, last - first + 1, first == 0, sums_ + d,
+                 args_.head);
+    }
+  }
+
+  /// False where a sum may have overflown.
+  bool divide(int64_t rows, float* inverse) const {
+    bool fine = true;
+    for (int64_t r = 0; r < rows; ++r) {
+      const float total = sum(load(softmax_.total[r]));
+      fine = fine && total < kGreatestSum;
+      inverse[r] = 1 / total;
+    }
+    return fine;
+  }
+
+  /// Offsets by the greatest of all scores, for the rows that need them.
+  void find_greatest(int64_t rows) {
+    float top[kPanelRows];
+    for (float& value : top) value = -__builtin_inff();
+    Sums scores;
+    for (int64_t block = 0; block < blocks_of(args_.time); ++block) {
+      score(block, scores);
+      for (int64_t r = 0; r < rows; ++r) {
+        const float most = greatest_of(scores.of[r], keys_in(block));
+        if (most > top[r]) top[r] = most;
+      }
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      if (sum(load(softmax_.total[r])) < kGreatestSum) continue;
+      softmax_.offset[r] = softmax_.scale * top[r];
+    }
+  }
+
+  const WindowAttentionArgs& args_;
+  const uint8_t* keys_;
+  const uint8_t* values_;
+  const uint16_t* query_;
+  uint8_t* weights_;
+  uint8_t* queries_;
+  float* sums_;  ///< [32, head]
+  Softmax softmax_;
+};
 
 void attention_on_tiles(const WindowAttentionArgs& args, int64_t head, int64_t begin, int64_t end,
                         const uint8_t* packed, uint8_t* scratch) {
   const Tiles tiles(16);
-  const int64_t width = args.heads * args.head;
-  const int64_t padded = blocks_of(args.time) * kBlock;
-  const uint8_t* values = packed + layout_of(TileWeight::kBFloat16, args.time, args.head).values;
-  auto* scores = reinterpret_cast<float*>(scratch);
-  uint8_t* weights = scratch + kPanelRows * padded * 4;
-  uint8_t* queries = weights + kPanelRows * padded * 2;
-  const uint16_t* from = args.query_key_value + head * args.head;
+  const FlushToZero flush;
+  QueryPanel panel(args, head, packed, scratch);
   for (int64_t row = begin; row < end; row += kPanelRows) {
     const int64_t rows = end - row < kPanelRows ? end - row : kPanelRows;
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t d = 0; d < args.head; d += 32) {
-        _mm512_store_si512(queries + (d / 32 * 2 + r / 16) * kTileBytes + r % 16 * 64,
-                           _mm512_loadu_si512(from + (row + r) * 3 * width + d));
-      }
-    }
-    score_queries(args, queries, packed, scores);
-    float inverse[kPanelRows];
-    for (int64_t r = 0; r < rows; ++r) {
-      uint8_t* to = weights + r / 16 * kTileBytes + r % 16 * 64;
-      inverse[r] =
-          1 / softmax(scores + r * padded, args.time, args.scale,
-                      [to](int64_t t, Vec first, Vec second) {
-                        _mm512_store_si512(to + t / kBlock * 2 * kTileBytes, narrow(first, second));
-                      });
-    }
-    weigh_values(args, weights, values, inverse, rows, args.out + row * width + head * args.head);
+    panel.attend(row, rows, args.out + (row * args.heads + head) * args.head);
   }
 }
 

@@ -1,11 +1,48 @@
 // Attention of a few queries, one token or the beams of one window, over a window's packed keys and
 // values. It waits for memory: queries and weights keep twice the bits of keys and values (see
 // tile_linear.inl) at no cost.
+#pragma once
+
 #include "kernels/cpu/tile_attention.inl"
 
 namespace {
 
 using voxpod::cpu::TileAttentionArgs;
+
+/// The greatest of scores [0, time).
+inline float greatest_score(const float* scores, int64_t time) {
+  const int64_t whole = time / kBlock * kBlock;
+  Vec top[2] = {load(scores), load(scores + kWidth)};
+  for (int64_t t = kBlock; t < whole; t += kBlock) {
+    top[0] = max(top[0], load(scores + t));
+    top[1] = max(top[1], load(scores + t + kWidth));
+  }
+  float best = whole > 0 ? greatest(max(top[0], top[1])) : scores[0];
+  for (int64_t t = whole; t < time; ++t) best = scores[t] > best ? scores[t] : best;
+  return best;
+}
+
+/// Calls `take` with every 32 of exp(by * (score - greatest)), 0 behind `time`; returns their sum.
+template <typename Take>
+inline float softmax_row(const float* scores, int64_t time, float by, const Take& take) {
+  const float factor = by * 1.44269504088896341F;
+  const Vec scale = set1(factor);
+  const Vec offset = set1(-factor * greatest_score(scores, time));
+  Vec total[2] = {set1(0), set1(0)};
+  for (int64_t t = 0; t < time; t += kBlock) {
+    Vec weight[2];
+    for (int64_t v = 0; v < 2; ++v) {
+      weight[v] = exp2_of(fma(load(scores + t + v * kWidth), scale, offset));
+      if (const int64_t left = time - t - v * kWidth; left < kWidth) {
+        const auto lanes = static_cast<__mmask16>(left > 0 ? (1U << left) - 1 : 0);
+        weight[v] = _mm512_maskz_mov_ps(lanes, weight[v]);
+      }
+      total[v] = add(total[v], weight[v]);
+    }
+    take(t, weight[0], weight[1]);
+  }
+  return sum(add(total[0], total[1]));
+}
 
 /// Sums of a few rows and 32 columns, of the numbers' first halves and of their second.
 struct alignas(64) HalfSums {
@@ -106,14 +143,15 @@ void cross_attention_on_tiles(const TileAttentionArgs& args, uint8_t* scratch) {
   }
   for (int64_t r = 0; r < args.rows; ++r) {
     float* row = scores + r * padded;
-    const float total = softmax(row, args.time, args.scale, [&](int64_t t, Vec first, Vec second) {
-      if constexpr (Whole) {
-        first = mul(first, load(value_scale + t));
-        second = mul(second, load(value_scale + t + kWidth));
-      }
-      store(row + t, first);
-      store(row + t + kWidth, second);
-    });
+    const float total =
+        softmax_row(row, args.time, args.scale, [&](int64_t t, Vec first, Vec second) {
+          if constexpr (Whole) {
+            first = mul(first, load(value_scale + t));
+            second = mul(second, load(value_scale + t + kWidth));
+          }
+          store(row + t, first);
+          store(row + t + kWidth, second);
+        });
     scale[r] = pack_halves<Whole>(row, padded, left + r * 64) / total;
   }
   for (int64_t d = 0; d < args.head; d += kBlock) {

@@ -111,10 +111,93 @@ struct alignas(64) WholeSums {
   int low[16][kBlock];
 };
 
+/// GELU where bfloat16 follows, absolute error below 7e-5 up to |x| = 8: x * Phi(x), with Phi(x) -
+/// 1/2 as x times a polynomial of x^2 (least greatest error on [0, 4.4], where it ends in 1/2).
+inline Vec rounded_gelu(Vec x) {
+  const Vec t = max(_mm512_min_ps(x, set1(4.4F)), set1(-4.4F));
+  const Vec u = mul(t, t);
+  Vec p = set1(4.43475846e-11F);
+  p = fma(p, u, set1(-4.49375914e-9F));
+  p = fma(p, u, set1(2.00335393e-7F));
+  p = fma(p, u, set1(-5.22472328e-6F));
+  p = fma(p, u, set1(8.98004873e-5F));
+  p = fma(p, u, set1(-1.09024381e-3F));
+  p = fma(p, u, set1(9.76735447e-3F));
+  p = fma(p, u, set1(-6.62873909e-2F));
+  p = fma(p, u, set1(3.98883134e-1F));
+  return mul(x, fma(p, t, set1(0.5F)));
+}
+
+inline void finish_row(const TileLinearArgs& args, const float* sums, int64_t row, int64_t block) {
+  const int64_t column = block * kBlock;
+  const int64_t left = args.columns - column < kBlock ? args.columns - column : kBlock;
+  Vec value[2];
+  for (int v = 0; v < 2; ++v) {
+    value[v] = add(load(sums + v * kWidth), load(args.bias + column + v * kWidth));
+    if (args.epilogue == Epilogue::kGelu) {
+      value[v] = args.output == Storage::kBFloat16 ? rounded_gelu(value[v]) : gelu(value[v]);
+    }
+  }
+  const int64_t at = row * args.columns + column;
+  const auto mask = static_cast<__mmask32>((uint64_t{1} << left) - 1);
+  if (args.output == Storage::kBFloat16) {
+    _mm512_mask_storeu_epi16(static_cast<uint16_t*>(args.out) + at, mask,
+                             narrow(value[0], value[1]));
+    return;
+  }
+  float* out = static_cast<float*>(args.out) + at;
+  for (int v = 0; v < 2; ++v) {
+    const auto lanes = static_cast<__mmask16>(mask >> (v * kWidth));
+    if (args.epilogue == Epilogue::kAdd) {
+      value[v] = add(value[v], _mm512_maskz_loadu_ps(lanes, out + v * kWidth));
+    }
+    _mm512_mask_storeu_ps(out + v * kWidth, lanes, value[v]);
+  }
+}
+
+/// Sums that are still to become outputs. That is done row by row between the products of the next
+/// ones, which are made elsewhere in the core.
+class Unfinished {
+ public:
+  explicit Unfinished(const TileLinearArgs& args) : args_(args) {}
+  ~Unfinished() { finish(kPanelRows); }
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+
+  /// Where the next sums are to be written; those before it stay until they are finished.
+  Sums& next() { return sums_[1 - current_]; }
+  /// Takes what was written there, once all before it is finished.
+  void take(int64_t first_row, int64_t rows, int64_t block) {
+    finish(kPanelRows);
+    current_ = 1 - current_;
+    first_row_ = first_row;
+    rows_ = rows;
+    block_ = block;
+    done_ = 0;
+  }
+  void finish(int64_t rows) {
+    const int64_t end = done_ + rows < rows_ ? done_ + rows : rows_;
+    for (; done_ < end; ++done_) {
+      finish_row(args_, sums_[current_].of[done_], first_row_ + done_, block_);
+    }
+  }
+
+ private:
+  const TileLinearArgs& args_;
+  Sums sums_[2];
+  int current_ = 0;
+  int64_t first_row_ = 0;
+  int64_t rows_ = 0;
+  int64_t block_ = 0;
+  int64_t done_ = 0;
+};
+
 template <int RowTiles, bool Wide, bool Ahead>
-inline void bfloat16_block(const uint8_t* x, const uint8_t* weight, int64_t steps, Sums& sums) {
+inline void bfloat16_block(const uint8_t* x, const uint8_t* weight, int64_t steps,
+                           Unfinished& unfinished) {
   constexpr int64_t kStep = (Wide ? 2 : 1) * kTileBytes;
   const uint8_t* second = x + steps * kStep;  // the next 16 rows
+  const int64_t rows_each = (kPanelRows + steps - 1) / steps;
   _tile_zero(0);
   _tile_zero(1);
   if constexpr (RowTiles == 2) {
@@ -143,10 +226,12 @@ inline void bfloat16_block(const uint8_t* x, const uint8_t* weight, int64_t step
         _tile_dpbf16ps(3, 5, 7);
       }
     }
+    unfinished.finish(rows_each);
     x += kStep;
     second += kStep;
     weight += 2 * kTileBytes;
   }
+  Sums& sums = unfinished.next();
   constexpr int64_t kStride = sizeof(sums.of[0]);
   _tile_stored(0, sums.of[0], kStride);
   _tile_stored(1, sums.of[0] + 16, kStride);
@@ -195,89 +280,46 @@ inline void scale_sums(const TileLinearArgs& args, const WholeSums& whole, const
   }
 }
 
-/// GELU where bfloat16 follows, absolute error below 7e-5 up to |x| = 8: x * Phi(x), with Phi(x) -
-/// 1/2 as x times a polynomial of x^2 (least greatest error on [0, 4.4], where it ends in 1/2).
-inline Vec rounded_gelu(Vec x) {
-  const Vec t = max(_mm512_min_ps(x, set1(4.4F)), set1(-4.4F));
-  const Vec u = mul(t, t);
-  Vec p = set1(4.43475846e-11F);
-  p = fma(p, u, set1(-4.49375914e-9F));
-  p = fma(p, u, set1(2.00335393e-7F));
-  p = fma(p, u, set1(-5.22472328e-6F));
-  p = fma(p, u, set1(8.98004873e-5F));
-  p = fma(p, u, set1(-1.09024381e-3F));
-  p = fma(p, u, set1(9.76735447e-3F));
-  p = fma(p, u, set1(-6.62873909e-2F));
-  p = fma(p, u, set1(3.98883134e-1F));
-  return mul(x, fma(p, t, set1(0.5F)));
-}
-
-inline void finish_row(const TileLinearArgs& args, const float* sums, int64_t row, int64_t block) {
-  const int64_t column = block * kBlock;
-  const int64_t left = args.columns - column < kBlock ? args.columns - column : kBlock;
-  Vec value[2];
-  for (int v = 0; v < 2; ++v) {
-    value[v] = add(load(sums + v * kWidth), load(args.bias + column + v * kWidth));
-    if (args.epilogue == Epilogue::kGelu) {
-      value[v] = args.output == Storage::kBFloat16 ? rounded_gelu(value[v]) : gelu(value[v]);
-    }
-  }
-  const int64_t at = row * args.columns + column;
-  const auto mask = static_cast<__mmask32>((uint64_t{1} << left) - 1);
-  if (args.output == Storage::kBFloat16) {
-    _mm512_mask_storeu_epi16(static_cast<uint16_t*>(args.out) + at, mask,
-                             narrow(value[0], value[1]));
-    return;
-  }
-  float* out = static_cast<float*>(args.out) + at;
-  for (int v = 0; v < 2; ++v) {
-    const auto lanes = static_cast<__mmask16>(mask >> (v * kWidth));
-    if (args.epilogue == Epilogue::kAdd) {
-      value[v] = add(value[v], _mm512_maskz_loadu_ps(lanes, out + v * kWidth));
-    }
-    _mm512_mask_storeu_ps(out + v * kWidth, lanes, value[v]);
-  }
-}
-
 template <bool Ahead>
 inline void panel_block(const TileLinearArgs& args, const uint8_t* packed, int64_t first_row,
-                        int64_t block) {
+                        int64_t block, Unfinished& unfinished) {
   const int64_t steps = tile_steps(args.type, args.inner);
   const auto* weight = static_cast<const uint8_t*>(args.weight) + block * steps * 2 * kTileBytes;
   const int64_t rows = args.rows - first_row < kPanelRows ? args.rows - first_row : kPanelRows;
-  Sums sums;
   if (args.type == TileWeight::kInt8) {
     const auto* scales = reinterpret_cast<const float*>(packed + scales_at(args));
     WholeSums whole;
     for (int64_t r = 0; r < rows; r += 16) {
       int8_block<Ahead>(packed + r / 16 * half_panel(args), weight, steps, whole);
-      scale_sums(args, whole, scales + r, rows - r < 16 ? rows - r : 16, block, sums.of + r);
+      scale_sums(args, whole, scales + r, rows - r < 16 ? rows - r : 16, block,
+                 unfinished.next().of + r);
     }
   } else if (args.wide) {
     if (rows > 16) {
-      bfloat16_block<2, true, Ahead>(packed, weight, steps, sums);
+      bfloat16_block<2, true, Ahead>(packed, weight, steps, unfinished);
     } else {
-      bfloat16_block<1, true, Ahead>(packed, weight, steps, sums);
+      bfloat16_block<1, true, Ahead>(packed, weight, steps, unfinished);
     }
   } else if (rows > 16) {
-    bfloat16_block<2, false, Ahead>(packed, weight, steps, sums);
+    bfloat16_block<2, false, Ahead>(packed, weight, steps, unfinished);
   } else {
-    bfloat16_block<1, false, Ahead>(packed, weight, steps, sums);
+    bfloat16_block<1, false, Ahead>(packed, weight, steps, unfinished);
   }
-  for (int64_t r = 0; r < rows; ++r) finish_row(args, sums.of[r], first_row + r, block);
+  unfinished.take(first_row, rows, block);
 }
 
 void linear_on_tiles(const TileLinearArgs& args, int64_t first, int64_t last, const uint8_t* packed,
                      int64_t begin, int64_t end) {
   const Tiles tiles(static_cast<int>(args.rows < 16 ? args.rows : 16));
   const int64_t bytes = voxpod::cpu::panel_bytes(args);
+  Unfinished unfinished(args);
   for (int64_t block = begin; block < end; ++block) {
     for (int64_t panel = first; panel < last; ++panel) {
       const uint8_t* rows = packed + (panel - first) * bytes;
       if (args.streamed && panel == first) {
-        panel_block<true>(args, rows, panel * kPanelRows, block);
+        panel_block<true>(args, rows, panel * kPanelRows, block, unfinished);
       } else {
-        panel_block<false>(args, rows, panel * kPanelRows, block);
+        panel_block<false>(args, rows, panel * kPanelRows, block, unfinished);
       }
     }
   }

@@ -66,10 +66,11 @@ void pack_panel(const TileLinearArgs& args, int64_t panel, uint8_t* packed);
 void tile_linear(const TileLinearArgs& args, int64_t first, int64_t last, const uint8_t* packed,
                  int64_t begin, int64_t end);
 
-/// Bytes of one head's packed keys and values, and of the scratch of attention over them; both are
-/// aligned to 64. `head` is a multiple of 32.
+/// Bytes of one head's packed keys and values, and of the scratch of a few queries' attention over
+/// them; both are aligned to 64. `head` is a multiple of 32.
 int64_t tile_head_bytes(TileWeight type, int64_t time, int64_t head);
 int64_t tile_scores_bytes(int64_t time);
+int64_t tile_window_bytes(int64_t head);
 /// Packs one head's keys and values, each [time] rows of `head` bfloat16, `stride` apart. In int8
 /// every position has its own scales.
 void pack_head_tiles(TileWeight type, const uint16_t* keys, const uint16_t* values, int64_t stride,
@@ -79,7 +80,7 @@ void unpack_key(TileWeight type, const uint8_t* packed, int64_t time, int64_t he
                 int64_t position, float* out);
 
 /// One head's queries [begin, end), `begin` a multiple of kPanelRows, over keys and values packed
-/// in bfloat16; args.scratch is not used.
+/// in bfloat16; args.scratch is not used. `scratch` has tile_window_bytes(args.head).
 void window_attention_tiles(const WindowAttentionArgs& args, int64_t head, int64_t begin,
                             int64_t end, const uint8_t* packed, uint8_t* scratch);
 
@@ -98,5 +99,25 @@ struct TileAttentionArgs {
 };
 
 void cross_attention_tiles(const TileAttentionArgs& args, uint8_t* scratch);
+
+/// One group of a convolution over time of `kernel` taps, Mish behind it.
+struct TileConvolutionArgs {
+  /// [rows rounded up to kPanelRows, and kernel - 1 more; group], zeros around the rows as padding;
+  /// what lies behind it may be anything.
+  const uint16_t* x;
+  const void* weight;  ///< of a linear layer [group, kernel * group], packed in bfloat16
+  const float* bias;   ///< [group]
+  uint16_t* next;      ///< [rows, group], or null to add to `sum`
+  float* sum;          ///< rows of `group` floats, `sum_stride` apart
+  int64_t sum_stride;
+  int64_t rows;
+  int64_t group;  ///< a multiple of kBlock
+  int64_t kernel;
+};
+
+void convolution_tiles(const TileConvolutionArgs& args);
+
+/// Rows of `size` floats, a multiple of 32, `stride` apart, to bfloat16 [rows, size].
+void narrow_tiles(const float* x, int64_t stride, int64_t rows, int64_t size, uint16_t* out);
 
 }  // namespace voxpod::cpu

@@ -1,21 +1,55 @@
-#include "whisper/weights.h"
+#include "nn/weights.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
 
-namespace voxpod::whisper {
+namespace voxpod {
+namespace {
+
+/// Whether no number of this floating type has all bits of its exponent set.
+template <typename Bits>
+bool all_finite(const void* data, int64_t count, Bits exponent) {
+  const auto* numbers = static_cast<const Bits*>(data);
+  std::atomic<bool> finite = true;
+  at::parallel_for(0, count, 1 << 16, [&](int64_t begin, int64_t end) {
+    bool bad = false;
+    for (int64_t i = begin; i < end; ++i) bad |= (numbers[i] & exponent) == exponent;
+    if (bad) finite = false;
+  });
+  return finite;
+}
+
+bool all_finite(const at::Tensor& tensor) {
+  const void* data = tensor.const_data_ptr();
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return all_finite<uint32_t>(data, tensor.numel(), 0x7F800000);
+    case at::kHalf:
+      return all_finite<uint16_t>(data, tensor.numel(), 0x7C00);
+    case at::kBFloat16:
+      return all_finite<uint16_t>(data, tensor.numel(), 0x7F80);
+    default:
+      return true;
+  }
+}
+
+}  // namespace
 
 Weights::Weights(const Checkpoint& checkpoint, const Placement& placement,
-                 std::function<void(double)> progress, CancellationPtr cancellation)
+                 std::function<void(double)> progress, CancellationPtr cancellation,
+                 const std::vector<std::string>& prefixes)
     : checkpoint_(checkpoint),
       placement_(placement),
       progress_(std::move(progress)),
       cancellation_(std::move(cancellation)) {
-  // Names of both layouts may stand for the same bytes: count the ones that are asked for.
   for (const auto& [name, tensor] : checkpoint.tensors()) {
-    if (name.starts_with("encoder.") || name.starts_with("decoder.")) {
+    if (std::any_of(prefixes.begin(), prefixes.end(),
+                    [&](const std::string& prefix) { return name.starts_with(prefix); })) {
       total_ += static_cast<int64_t>(tensor.bytes());
     }
   }
@@ -34,13 +68,21 @@ void Weights::placed(const std::vector<std::string>& tensors, int64_t bytes) {
   cancellation_->check();
 }
 
+at::Tensor Weights::fetch(const std::string& name, at::IntArrayRef shape) const {
+  at::Tensor tensor = checkpoint_.tensor(name, shape);
+  if (require_finite_ && !all_finite(tensor)) {
+    fail(ErrorCode::kModelInvalid, name, " holds NaN or infinite numbers");
+  }
+  return tensor;
+}
+
 Weights::Pair Weights::stack(const std::vector<std::string>& names, int64_t out, int64_t in) {
   std::vector<at::Tensor> weights;
   std::vector<at::Tensor> biases;
   for (const std::string& name : names) {
-    weights.push_back(checkpoint_.tensor(name + ".weight", {out, in}));
+    weights.push_back(fetch(name + ".weight", {out, in}));
     biases.push_back(checkpoint_.contains(name + ".bias")
-                         ? checkpoint_.tensor(name + ".bias", {out})
+                         ? fetch(name + ".bias", {out})
                          : at::zeros({out}, weights.back().scalar_type()));
   }
   if (names.size() == 1) return {weights[0], biases[0]};
@@ -74,32 +116,39 @@ RowLinear Weights::row_linear(const std::vector<std::string>& names, int64_t out
   return layer;
 }
 
+std::pair<RowLinear, RowLinear> Weights::split_row_linear(const std::string& name, int64_t out,
+                                                          int64_t in, int64_t split) {
+  const Pair pair = stack({name}, out, in);
+  RowLinear first(pair.weight.narrow(1, 0, split), {}, placement_);
+  RowLinear second(pair.weight.narrow(1, split, in - split), pair.bias, placement_);
+  placed(with_suffixes({name}), first.weight_bytes() + second.weight_bytes());
+  return {std::move(first), std::move(second)};
+}
+
 Linear Weights::convolution(const std::string& name, int64_t out, int64_t in, int64_t size) {
-  const at::Tensor weight = checkpoint_.tensor(name + ".weight", {out, in, size})
-                                .transpose(1, 2)
-                                .reshape({out, size * in});
-  Linear layer(weight, checkpoint_.tensor(name + ".bias", {out}), placement_);
+  const at::Tensor weight =
+      fetch(name + ".weight", {out, in, size}).transpose(1, 2).reshape({out, size * in});
+  Linear layer(weight, fetch(name + ".bias", {out}), placement_);
   placed(with_suffixes({name}), layer.weight_bytes());
   return layer;
 }
 
 RowLinear Weights::embedding(const std::string& name, int64_t out, int64_t in) {
-  RowLinear layer(checkpoint_.tensor(name + ".weight", {out, in}), {}, placement_);
+  RowLinear layer(fetch(name + ".weight", {out, in}), {}, placement_);
   placed({name + ".weight"}, layer.weight_bytes());
   return layer;
 }
 
 LayerNorm Weights::norm(const std::string& name, int64_t size) {
-  LayerNorm layer(checkpoint_.tensor(name + ".weight", {size}),
-                  checkpoint_.tensor(name + ".bias", {size}), placement_);
+  LayerNorm layer(fetch(name + ".weight", {size}), fetch(name + ".bias", {size}), placement_);
   placed(with_suffixes({name}), 2 * size * static_cast<int64_t>(sizeof(float)));
   return layer;
 }
 
 at::Tensor Weights::tensor(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
-  const at::Tensor out = checkpoint_.tensor(name, shape).to(placement_.device, dtype, false, true);
+  const at::Tensor out = fetch(name, shape).to(placement_.device, dtype, false, true);
   placed({name}, static_cast<int64_t>(out.nbytes()));
   return out;
 }
 
-}  // namespace voxpod::whisper
+}  // namespace voxpod

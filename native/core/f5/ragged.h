@@ -1,0 +1,35 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+
+#include "nn/placement.h"
+
+namespace voxpod::f5 {
+
+/// One half of an utterance (with its text and reference, or without) among the rows of a step: all
+/// sequences lie one after another, without padding.
+struct Sequence {
+  int64_t first = 0;  ///< row
+  int64_t rows = 0;
+  at::Tensor conditioning;  ///< what its point of time becomes: [conditioning width] float32
+};
+
+/// How a layer's output enters the stream, and what the next layer reads of it.
+struct RowNorm {
+  /// Where in a sequence's conditioning its vectors [width] begin; -1 for none.
+  int64_t gate = -1;   ///< what `delta` is multiplied by
+  int64_t scale = -1;  ///< LayerNorm(x) * (1 + scale) + shift
+  int64_t shift = -1;
+  /// [width]: RMSNorm(x) * weight, in place of the LayerNorm.
+  at::Tensor weight = {};
+};
+
+/// x += gate * delta, where `delta` is defined, then `out` = norm(x), where `out` is defined: x
+/// [rows, width] float32, the others in the placement's type.
+void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence> sequences,
+                   const RowNorm& norm, at::Tensor& out, const Placement& placement);
+
+}  // namespace voxpod::f5
