@@ -34,6 +34,17 @@ export function levelOf(decibels: number): number {
   return 10 ** (decibels / 20) * fullScale;
 }
 
+function energyOf(samples: Float32Array, from: number, to: number, gain: number): number {
+  let sum = 0;
+  for (let i = from; i < to; i++) {
+    // toInt16, which is not inlined here.
+    const value = Math.floor((samples[i] as number) * gain * fullScale + 0.5);
+    const bounded = value > 32_767 ? 32_767 : value < -32_768 ? -32_768 : value;
+    sum += bounded * bounded;
+  }
+  return sum;
+}
+
 /** Sums of squares of a recording that comes in pieces, one for each millisecond. */
 export class LevelMeter {
   /** Hertz. */
@@ -59,11 +70,7 @@ export class LevelMeter {
       while (this.frameAt(slot + 1) <= this.#frames) slot++;
       while (this.frameAt(slot) > this.#frames) slot--;
       const size = Math.min(this.frameAt(slot + 1) - this.#frames, samples.length - at);
-      let sum = 0;
-      for (let i = at; i < at + size; i++) {
-        const value = toInt16((samples[i] ?? 0) * this.#gain);
-        sum += value * value;
-      }
+      const sum = energyOf(samples, at, at + size, this.#gain);
       if (slot >= this.#energies.length) {
         const wider = new Float64Array(2 * this.#energies.length);
         wider.set(this.#energies);

@@ -4,10 +4,9 @@
  */
 import { resample } from '../audio/resample.js';
 import { amplify, rootMeanSquare } from '../audio/loudness.js';
-import { collect, type PcmSource } from '../audio/pcm.js';
 import { LevelMeter, detectNonsilent, levelOf } from '../audio/silence.js';
 import type { AudioSpan } from '../audio/spans.js';
-import { checkRate, openAudio } from '../audio/stream.js';
+import { checkRate, openAudio, type AudioStream } from '../audio/stream.js';
 import { AudioError } from '../errors.js';
 import { EnergyDetector } from '../vad/energy.js';
 import { detectSpeech } from '../vad/speech_spans.js';
@@ -58,6 +57,7 @@ const silenceLevel = -60;
 const quietLevel = -30;
 /** The loudest 10 ms of a recording that was raised. */
 const raisedLevel = -15;
+const nearFullScale = 0.999;
 /** Part of the samples at full scale above which a recording sounds overdriven. */
 const overdriven = 0.002;
 
@@ -88,35 +88,45 @@ function resolve(options: ReferenceOptions | undefined) {
   };
 }
 
-/** Passes blocks on, clipped to full scale and measured. */
-function measured(source: Pick<PcmSource, 'read' | 'close'>, meter: LevelMeter) {
+interface Recording {
+  samples: Float32Array;
+  meter: LevelMeter;
+  isOverdriven: boolean;
+}
+
+/** All samples, clipped to full scale and measured. */
+async function read(stream: AudioStream, maxSeconds: number): Promise<Recording> {
+  const rate = stream.sampleRate;
+  const meter = new LevelMeter(rate);
+  // The length that a file claims may be anything.
+  const expected = Math.ceil(Math.min(stream.duration ?? 0, maxSeconds) * rate);
+  let samples = new Float32Array(expected);
   let atFullScale = 0;
-  return {
-    meter,
-    get overdriven(): boolean {
-      return atFullScale > overdriven * meter.frames;
-    },
-    async read(): Promise<Float32Array | undefined> {
-      // The block may be a view of the caller's own samples.
-      const block = (await source.read())?.slice();
-      if (block === undefined) return undefined;
-      for (let i = 0; i < block.length; i++) {
-        const sample = block[i] ?? 0;
-        if (Math.abs(sample) < 0.999) continue;
-        if (Math.abs(sample) > loudest) {
-          throw new AudioError(
-            'AUDIO_INVALID',
-            `Sample ${meter.frames + i} of the reference is ${sample}; samples are numbers between -1 and 1.`,
-          );
-        }
-        atFullScale++;
-        block[i] = Math.max(-1, Math.min(1, sample));
+  for (let block = await stream.read(); block !== undefined; block = await stream.read()) {
+    const start = meter.frames;
+    if (start + block.length > samples.length) {
+      const wider = new Float32Array(2 * (start + block.length));
+      wider.set(samples);
+      samples = wider;
+    }
+    samples.set(block, start);
+    for (let i = 0; i < block.length; i++) {
+      const sample = block[i] as number;
+      if (Math.abs(sample) < nearFullScale) continue;
+      if (Math.abs(sample) > loudest) {
+        await stream.close();
+        throw new AudioError(
+          'AUDIO_INVALID',
+          `Sample ${start + i} of the reference is ${sample}; samples are numbers between -1 and 1.`,
+        );
       }
-      meter.push(block);
-      return block;
-    },
-    close: () => source.close(),
-  };
+      atFullScale++;
+      samples[start + i] = Math.max(-1, Math.min(1, sample));
+    }
+    meter.push(samples.subarray(start, start + block.length));
+  }
+  const isOverdriven = atFullScale > overdriven * meter.frames;
+  return { samples: samples.subarray(0, meter.frames), meter, isOverdriven };
 }
 
 /** The loudest 10 ms, as a 16-bit level. */
@@ -188,9 +198,8 @@ export async function prepareReference(
   const { targetRms, ...open } = resolve(options);
   const stream = await openAudio(source, { ...open, keepRate: true });
   const rate = stream.sampleRate;
-  const blocks = measured(stream, new LevelMeter(rate));
-  const recording = await collect(blocks);
-  const { clip: taken, meter, raised } = clip(recording, blocks.meter);
+  const recording = await read(stream, open.maxSeconds);
+  const { clip: taken, meter, raised } = clip(recording.samples, recording.meter);
   const { kept, end } = taken;
   const warnings: string[] = [];
   if (end !== 'whole') {
@@ -201,7 +210,8 @@ export async function prepareReference(
     warnings.push(`The reference is short: ${lengthOf(kept)} of sound. Better are 3 s to 12 s.`);
   }
   if (raised) warnings.push('The reference is very quiet: its noise will be heard.');
-  if (blocks.overdriven) warnings.push('The reference is overdriven: part of it is at full scale.');
+  if (recording.isOverdriven)
+    warnings.push('The reference is overdriven: part of it is at full scale.');
   if (!(await hasSpeech(taken.samples, rate, open.signal))) {
     warnings.push('The reference does not sound like speech.');
   }
@@ -212,7 +222,7 @@ export async function prepareReference(
     samples: await resample(amplify(taken.samples, gain), rate, open.sampleRate),
     sampleRate: open.sampleRate,
     gain,
-    duration: recording.length / rate,
+    duration: recording.samples.length / rate,
     kept,
     sounding: spans.map((span) => ({ start: span.start / 1000, end: span.end / 1000 })),
     warnings,

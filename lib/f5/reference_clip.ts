@@ -117,12 +117,13 @@ export function clipReference(samples: Float32Array, meter: LevelMeter, gain = 1
   const measure = (of: Float32Array): LevelMeter => new LevelMeter(rate, gain).push(of);
   let choice = choose(meter, longSilence);
   if (millisecondsOf(choice.frames, rate) > longest) choice = choose(meter, shortSilence);
-  let clip = join(samples, choice);
   let end: ReferenceClip['end'] = choice.isCut ? 'silence' : 'whole';
-  if (millisecondsOf(clip.length, rate) > longest) {
-    clip = sliceMilliseconds(clip, rate, 0, longest);
+  if (millisecondsOf(choice.frames, rate) > longest) {
+    const frames = meter.frameAt(longest);
+    choice = { spans: narrow(choice.spans, 0, frames), frames, isCut: true };
     end = 'cut';
   }
+  let clip = join(samples, choice);
   let length = millisecondsOf(clip.length, rate);
   const leading = leadingSilence(measure(clip), edgeThreshold);
   const first = meter.frameAt(leading);
@@ -130,6 +131,7 @@ export function clipReference(samples: Float32Array, meter: LevelMeter, gain = 1
   length = millisecondsOf(clip.length, rate);
   const trailing = leadingSilence(measure(clip.slice().reverse()), edgeThreshold);
   if (trailing > 0) clip = sliceMilliseconds(clip, rate, 0, length - trailing);
+  if (end === 'cut' && trailing > 0) end = 'silence';
   const spans = narrow(choice.spans, first, first + clip.length);
   const out = new Float32Array(clip.length + endSilence(rate));
   out.set(clip);

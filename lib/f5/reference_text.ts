@@ -117,9 +117,14 @@ function join(text: string, units: readonly TextUnit[], flags: readonly boolean[
     if (flags[i] === true) out += text.slice(unit.start, unit.end);
   }
   if (flags.at(-1) === true) return out.trimStart();
-  const cut = out.trim().replace(/[\s,;:，；：、\-–—(（[【「『“‘"'《<]+$/u, '');
-  if (cut === '' || /[.!?。！？…]["'”’」』）)\]]*$/u.test(cut)) return cut;
-  return cut + (/\p{Script=Han}["'”’」』》）)\]]*$/u.test(cut) ? '。' : '.');
+  out = out.trim();
+  let length = out.length;
+  while (length > 0 && /[\s,;:，；：、\-–—(（[【「『“‘"'《<]/u.test(out.charAt(length - 1)))
+    length--;
+  const cut = out.slice(0, length);
+  const end = cut.slice(-40);
+  if (end === '' || /[.!?。！？…]["'”’」』）)\]]*$/u.test(end)) return cut;
+  return cut + (/\p{Script=Han}["'”’」』》）)\]]*$/u.test(end) ? '。' : '.');
 }
 
 /**

@@ -43,8 +43,11 @@ function keyOf(text: string, reading: Reading): string {
   return letters === '' ? '' : reading(letters);
 }
 
+/** Characters at the end that are looked at: patterns anchored there take quadratic time. */
+const endLength = 40;
+
 function endOf(text: string): TextUnit['ends'] {
-  const bare = text.replace(/[\s"'”’」』》）)\]]+$/u, '');
+  const bare = text.slice(-endLength).replace(/[\s"'”’」』》）)\]]+$/u, '');
   if (/[.!?。！？…]$/u.test(bare)) return 'sentence';
   return /[,;:，；：、–—-]$/u.test(bare) ? 'clause' : 'none';
 }
@@ -61,7 +64,7 @@ export function textUnits(text: string, reading: Reading): TextUnit[] {
     if (key === '' && before !== undefined) {
       before.end = end;
       before.weight += Buffer.byteLength(piece);
-      before.ends = endOf(text.slice(before.start, end));
+      before.ends = endOf(text.slice(Math.max(before.start, end - endLength), end));
       continue;
     }
     const weight = Buffer.byteLength(piece);
