@@ -20,7 +20,7 @@ import { F5Tokenizer } from '../../lib/f5/tokenizer.js';
 import { Voice } from '../../lib/f5/voice.js';
 import { readTensors } from '../lib/f5/safetensors.js';
 import { folderFrom, nativeProblem } from '../lib/whisper/support.js';
-import { pinyinFolder } from '../lib/f5/pinyin_folder.js';
+import { pinyinFolder } from '../lib/text/chinese/fixtures.js';
 
 interface Case {
   ref_text: string;
