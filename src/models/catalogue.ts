@@ -3,7 +3,13 @@ import { ModelError } from '../../lib/errors.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
 import { CODEC_BYTES, type Family, type Wanted } from './files.js';
-import { BASE_MIRROR, PYPINYIN_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
+import {
+  BASE_MIRROR,
+  F5_VOCABULARY_MIRROR,
+  PYPINYIN_MIRROR,
+  SILERO_VAD_MIRROR,
+  TINY_EN_MIRROR,
+} from './mirrors.js';
 
 export interface CatalogueEntry extends Wanted {
   name: string;
@@ -66,7 +72,7 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   {
     // The same for all of them, and in few of their folders.
     ...speech('f5-tts-vocabulary', 'f5-tts-vocabulary', 'voxpod-part/f5-tts-vocabulary', 14_000),
-    ...{ hub: 'SWivid/F5-TTS', subfolder: 'F5TTS_v1_Base' },
+    ...{ hub: 'SWivid/F5-TTS', subfolder: 'F5TTS_v1_Base', mirror: F5_VOCABULARY_MIRROR },
   },
   {
     ...{ name: 'pypinyin', family: 'pypinyin', repository: 'voxpod-mirror/pypinyin' },
@@ -167,12 +173,13 @@ export function familyOf(name: string): Family | undefined {
 
 /** Where the mirror's files go: they are not the hub's, file by file. */
 export function mirrorRepository(
-  model: Pick<ModelReference, 'name' | 'repository' | 'hub'>,
+  model: Pick<ModelReference, 'name' | 'repository' | 'hub' | 'family'>,
 ): string {
-  return model.hub === undefined ? model.repository : `${MIRROR_PREFIX}${model.name}`;
+  if (model.hub === undefined) return model.repository;
+  return `${MIRROR_PREFIX}${model.family === 'whisper' ? 'whisper-' : ''}${model.name}`;
 }
 
-const MIRROR_PREFIX = 'voxpod-mirror/whisper-';
+const MIRROR_PREFIX = 'voxpod-mirror/';
 
 /** Repositories that a model may lie under in a cache or in the bucket. */
 export function repositoriesOf(model: ModelReference): string[] {
@@ -182,7 +189,9 @@ export function repositoriesOf(model: ModelReference): string[] {
 
 /** The catalogue's name of what lies under a repository, else the repository itself. */
 export function modelNameOf(repository: string): string {
-  if (repository.startsWith(MIRROR_PREFIX)) return repository.slice(MIRROR_PREFIX.length);
+  if (repository.startsWith(MIRROR_PREFIX)) {
+    return repository.slice(MIRROR_PREFIX.length).replace(/^whisper-/, '');
+  }
   return entryOf(repository)?.name ?? repository;
 }
 

@@ -4,8 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { amplify, rootMeanSquare } from '../../lib/audio/loudness.js';
@@ -36,26 +34,15 @@ interface Case {
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 const root = join(goldens ?? '', 'f5');
+/** The real one: `voxpod models pull f5-tts-vocabulary` gets it. */
+const vocabulary = join(folderFrom('VOXPOD_TEST_MODELS') ?? '', 'f5-tts-vocabulary', 'vocab.txt');
 const skip =
   nativeProblem() ??
-  (goldens === undefined ? 'VOXPOD_GOLDENS is not set' : !existsSync(root) && `no folder ${root}`);
+  [root, vocabulary].map((path) => !existsSync(path) && `there is no ${path}`).find(Boolean) ??
+  false;
 
 const readJson = <Content>(...path: string[]): Content =>
   JSON.parse(readFileSync(join(root, ...path), 'utf8')) as Content;
-
-/** The real vocabulary as far as the goldens of texts show it; the other lines are made up. */
-async function vocabularyOfGoldens(file: string): Promise<void> {
-  const lines = Array.from({ length: 2545 }, (_, id) => `<${id}>`);
-  for (const { tokens, ids } of readJson<{ tokens: string[]; ids: number[] }[]>(
-    'text',
-    'pinyin.json',
-  )) {
-    // 0 is the space, and what is not in the vocabulary.
-    for (const [at, id] of ids.entries()) if (id > 0) lines[id] = tokens[at] ?? '';
-  }
-  lines[0] = ' ';
-  await writeFile(file, `${lines.join('\n')}\n`);
-}
 
 /** max |a - b| / max |b| */
 function relativeError(a: Float32Array, b: Float32Array | Float64Array): number {
@@ -84,13 +71,9 @@ describe('text to sound', { skip }, () => {
   const native = loadNative();
   const cases = readJson<Record<string, Case>>('e2e', 'cases.json');
   const call = new Call(new native.Cancellation(), undefined);
-  let folder: string;
   let loaded: LoadedF5;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'voxpod-f5-'));
-    const vocabulary = join(folder, 'vocab.txt');
-    await vocabularyOfGoldens(vocabulary);
     const model = await native.loadF5(
       join(root, 'dit_v1', 'model.safetensors'),
       join(root, 'vocos', 'model.safetensors'),
@@ -104,10 +87,7 @@ describe('text to sound', { skip }, () => {
     loaded = { native, model, tokenizer, mels: new VoiceMels(model) };
   });
 
-  after(async () => {
-    await loaded.model.dispose();
-    await rm(folder, { recursive: true });
-  });
+  after(() => loaded.model.dispose());
 
   it('has the cases', () => {
     assert.deepEqual(Object.keys(cases).sort(), ['fixdur_zh', 'multi_quiet_44k', 'single']);
