@@ -85,18 +85,27 @@ class PlanProgress {
   }
 
   readonly of: UtteranceProgress = (index, fraction) => {
-    const more = fraction - (this.#fractions[index] ?? 0);
-    if (more <= 0) return;
-    this.#fractions[index] = fraction;
-    this.#sum += more * (this.#weights[index] ?? 0);
-    const chunks = this.#weights.length;
-    const whole = Math.min(1, this.#sum / this.#total);
-    this.#report?.({ fraction: whole, chunk: this.#done, chunks });
+    this.#add(index, fraction);
+    this.#tell();
   };
 
   /** So many utterances are spoken. */
   done(count: number): void {
     this.#done = count;
-    this.of(count - 1, 1);
+    this.#add(count - 1, 1);
+    this.#tell();
+  }
+
+  #add(index: number, fraction: number): void {
+    const more = fraction - (this.#fractions[index] ?? 0);
+    this.#fractions[index] = fraction;
+    this.#sum += more * (this.#weights[index] ?? 0);
+  }
+
+  #tell(): void {
+    const chunks = this.#weights.length;
+    // Sums of fractions may be a little off.
+    const fraction = this.#done === chunks ? 1 : Math.min(1, this.#sum / this.#total);
+    this.#report?.({ fraction, chunk: this.#done, chunks });
   }
 }

@@ -57,11 +57,11 @@ test('aliases and odd names lead to their repositories', () => {
 
 test('mirrors are pinned in every file', () => {
   for (const name of ['base', 'tiny.en', 'silero-vad', 'pypinyin', 'f5-tts-vocabulary']) {
-    const { family, mirror } = catalogueEntry(name) ?? {};
+    const { family, subfolder, mirror } = catalogueEntry(name) ?? {};
     assert.ok(mirror);
     for (const requirement of mirror.requirements) assert.match(requirement, /^[\w-]+==[\d.]+$/);
     for (const file of mirror.files) assert.match(file.sha256, /^[0-9a-f]{64}$/);
-    assert.deepEqual(chooseFiles({ family }, mirror.files).lacks, []);
+    assert.deepEqual(chooseFiles({ family, subfolder }, mirror.files).lacks, []);
   }
 });
 
