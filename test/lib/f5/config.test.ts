@@ -101,6 +101,7 @@ model:
     ['model: {arch: {pe_attn_head: 2}}', 'MODEL_UNSUPPORTED'],
     ['model: {tokenizer: bpe}', 'MODEL_UNSUPPORTED'],
     ['model: [', 'MODEL_INVALID'],
+    ['{"model_type": "whisper"}', 'MODEL_UNSUPPORTED'],
   ] as const) {
     const broken = await folderWith(t, { ...files, 'config.yaml': bad });
     await assert.rejects(locate(broken), { code }, bad);
