@@ -38,8 +38,8 @@ class InferenceThread {
   InferenceThread(const InferenceThread&) = delete;
   InferenceThread& operator=(const InferenceThread&) = delete;
 
-  /// Has the thread do `work`, whose result or failure `done` gets; kCancelled where it was cancelled
-  /// before.
+  /// Has the thread do `work`, whose result or failure `done` gets; kCancelled where it was
+  /// cancelled before.
   template <typename T>
   void post(CancellationPtr cancellation, Done<T> done, std::function<T()> work) {
     const auto shared = std::make_shared<Done<T>>(std::move(done));

@@ -94,7 +94,7 @@ void Attention::rotate_by_kernel(const at::Tensor& query_key_value,
 
 at::Tensor Attention::forward(const at::Tensor& x, std::span<const Sequence> sequences,
                               const RotaryTable& rotary) const {
-  const at::Tensor qkv = query_key_value_.forward(x);
+  const at::Tensor qkv = apply(query_key_value_, x, sequences, placement_);
   at::Tensor attended = at::empty({qkv.size(0), heads_ * head_}, qkv.options());
   for (const Sequence& sequence : sequences) {
     const at::Tensor own = qkv.narrow(0, sequence.first, sequence.rows);
@@ -106,7 +106,7 @@ at::Tensor Attention::forward(const at::Tensor& x, std::span<const Sequence> seq
     at::Tensor to = attended.narrow(0, sequence.first, sequence.rows);
     window_attention(own, heads_, placement_, to);
   }
-  return out_.forward(attended);
+  return apply(out_, attended, sequences, placement_);
 }
 
 }  // namespace voxpod::f5

@@ -49,7 +49,8 @@ class Backbone {
   /// A block's feed-forward layers: Linear, GELU by tanh, Linear.
   struct FeedForward {
     FeedForward(Weights& weights, const Geometry& geometry, const std::string& at);
-    at::Tensor forward(const at::Tensor& x) const;
+    at::Tensor forward(const at::Tensor& x, std::span<const Sequence> sequences) const;
+    Placement placement;
     Linear in;
     Linear out;
   };
@@ -62,7 +63,8 @@ class Backbone {
   /// Uninitialised, as `x`, in the placement's type.
   at::Tensor normal_like(const at::Tensor& x) const { return at::empty_like(x, placement_.dtype); }
   /// x becomes a projection of both, which lie beside each other: of [rows, 2 * width].
-  void join(at::Tensor& x, const at::Tensor& skip, const Linear& projection) const;
+  void join(at::Tensor& x, const at::Tensor& skip, const Linear& projection,
+            std::span<const Sequence> sequences) const;
   void saw(const std::string& name, const at::Tensor& value) const {
     if (observer_) observer_(name, value);
   }

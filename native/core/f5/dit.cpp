@@ -72,14 +72,14 @@ at::Tensor DiT::velocity(std::span<const Half> halves, const Check& check) {
         x, delta, sequences,
         {.gate = at(kAttentionGate), .scale = at(kForwardScale), .shift = at(kForwardShift)},
         normal, placement_);
-    delta = block.forward.forward(normal);
+    delta = block.forward.forward(normal, sequences);
     saw(block.name + ".ff", delta);
     gate = at(kForwardGate);
     chunks += kChunks;
   }
   if (long_skip_) {
     residual_norm(x, delta, sequences, {.gate = gate}, none, placement_);
-    join(x, input, *long_skip_);
+    join(x, input, *long_skip_, sequences);
     delta.reset();
   }
   residual_norm(x, delta, sequences, {.gate = gate, .scale = at(0), .shift = at(1)}, normal,

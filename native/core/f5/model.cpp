@@ -118,9 +118,8 @@ void Model::sample(FlowRequest request, std::function<void(double)> progress,
 
 void Model::mel(std::span<const float> pcm, const CancellationPtr& cancellation,
                 Done<at::Tensor> done) {
-  thread_->post<at::Tensor>(guard(cancellation), std::move(done), [this, pcm] {
-    return vocoder_->mel(view_of(pcm, {std::ssize(pcm)}));
-  });
+  thread_->post<at::Tensor>(guard(cancellation), std::move(done),
+                            [this, pcm] { return vocoder_->mel(view_of(pcm, {std::ssize(pcm)})); });
 }
 
 void Model::vocode(std::span<const float> mel, const CancellationPtr& cancellation,
@@ -128,8 +127,7 @@ void Model::vocode(std::span<const float> mel, const CancellationPtr& cancellati
   if (std::ssize(mel) % geometry_.mels != 0) {
     done(Error(ErrorCode::kInvalidArgument, "The mel spectrogram has " +
                                                 std::to_string(mel.size()) + " numbers: rows of " +
-                                                std::to_string(geometry_.mels) +
-                                                " were expected"));
+                                                std::to_string(geometry_.mels) + " were expected"));
     return;
   }
   const auto guarded = guard(cancellation);

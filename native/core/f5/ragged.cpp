@@ -1,10 +1,12 @@
 #include "f5/ragged.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
 #include <cmath>
+#include <vector>
 
 #include "kernels/cpu/dispatch.h"
 
@@ -69,6 +71,10 @@ void by_kernel(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence>
   }
 }
 
+bool at_once(std::span<const Sequence> sequences, const Placement& placement) {
+  return sequences.size() == 1 || placement.uses_tiles() || !placement.device.is_cpu();
+}
+
 }  // namespace
 
 void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence> sequences,
@@ -77,6 +83,28 @@ void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Seque
     by_kernel(x, delta, sequences, norm, out, placement.dtype);
   } else {
     generic(x, delta, sequences, norm, out);
+  }
+}
+
+at::Tensor apply(const Linear& layer, const at::Tensor& x, std::span<const Sequence> sequences,
+                 const Placement& placement, Activation activation) {
+  if (at_once(sequences, placement)) return layer.forward(x, activation);
+  std::vector<at::Tensor> parts;
+  for (const Sequence& sequence : sequences) {
+    parts.push_back(layer.forward(x.narrow(0, sequence.first, sequence.rows), activation));
+  }
+  return at::cat(parts);
+}
+
+void apply_to(at::Tensor& sum, const Linear& layer, const at::Tensor& x,
+              std::span<const Sequence> sequences, const Placement& placement) {
+  if (at_once(sequences, placement)) {
+    layer.add_to(sum, x);
+    return;
+  }
+  for (const Sequence& sequence : sequences) {
+    at::Tensor own = sum.narrow(0, sequence.first, sequence.rows);
+    layer.add_to(own, x.narrow(0, sequence.first, sequence.rows));
   }
 }
 

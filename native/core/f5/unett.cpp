@@ -40,7 +40,7 @@ at::Tensor UNetT::velocity(std::span<const Half> halves, const Check& check) {
     if (layer.skip) {
       residual_norm(x, delta, sequences, {}, none, placement_);
       delta.reset();
-      join(x, skips.back(), *layer.skip);
+      join(x, skips.back(), *layer.skip, sequences);
       skips.pop_back();
     }
     residual_norm(x, delta, sequences, {.weight = layer.attention_norm}, normal, placement_);
@@ -50,7 +50,7 @@ at::Tensor UNetT::velocity(std::span<const Half> halves, const Check& check) {
     saw(layer.name + ".2", delta);
     residual_norm(x, delta, sequences, {.weight = layer.forward_norm}, normal, placement_);
     saw(layer.name + ".3", normal);
-    delta = layer.forward.forward(normal);
+    delta = layer.forward.forward(normal, sequences);
     saw(layer.name + ".4", delta);
   }
   residual_norm(x, delta, sequences, {.weight = last_norm_}, normal, placement_);

@@ -106,8 +106,8 @@ void window_attention(const at::Tensor& query_key_value, int64_t heads, const Pl
 
 at::Tensor window_attention(const at::Tensor& query_key_value, int64_t heads,
                             const Placement& placement) {
-  at::Tensor out = at::empty({query_key_value.size(0), query_key_value.size(1) / 3},
-                             query_key_value.options());
+  at::Tensor out =
+      at::empty({query_key_value.size(0), query_key_value.size(1) / 3}, query_key_value.options());
   window_attention(query_key_value, heads, placement, out);
   return out;
 }
