@@ -38,8 +38,8 @@ at::Tensor Backbone::begin(std::span<const Half> halves, int64_t lead,
     longest = std::max(longest, rows);
   }
   rotary_.reach(longest, placement_.device);
-  at::Tensor x =
-      stream_.take(total, geometry_.width, at::TensorOptions(at::kFloat).device(placement_.device));
+  at::Tensor x = at::empty({total, geometry_.width},
+                           at::TensorOptions(at::kFloat).device(placement_.device));
   for (size_t i = 0; i < halves.size(); ++i) {
     at::Tensor own = x.narrow(0, sequences[i].first + lead, sequences[i].rows - lead);
     input_.forward(halves[i].mel, halves[i].context, own);

@@ -53,8 +53,7 @@ at::Tensor DiT::velocity(std::span<const Half> halves, const Check& check) {
   at::Tensor x = begin(halves, 0, sequences);
   at::Tensor input;
   if (long_skip_) input = x.clone();
-  at::Tensor normal = normal_.take(x.size(0), x.size(1),
-                                   at::TensorOptions(placement_.dtype).device(placement_.device));
+  at::Tensor normal = normal_like(x);
   at::Tensor delta;  // what the layer before has still to add
   at::Tensor none;
   int64_t gate = -1;

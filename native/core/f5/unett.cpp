@@ -31,8 +31,7 @@ at::Tensor UNetT::velocity(std::span<const Half> halves, const Check& check) {
   for (const Sequence& sequence : sequences) {
     x.select(0, sequence.first).copy_(sequence.conditioning);
   }
-  at::Tensor normal = normal_.take(x.size(0), x.size(1),
-                                   at::TensorOptions(placement_.dtype).device(placement_.device));
+  at::Tensor normal = normal_like(x);
   std::vector<at::Tensor> skips;
   at::Tensor delta;  // what the layer before has still to add
   at::Tensor none;
