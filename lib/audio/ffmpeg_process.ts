@@ -204,9 +204,13 @@ export class FfmpegProcess {
   /** Whether Node waits for the program: not for one that nobody reads from any more. */
   #hold(waits: boolean): void {
     const { stdin, stdout, stderr } = this.#child;
-    for (const handle of [this.#child, stdin, stdout, stderr] as (Socket | null)[]) {
-      if (waits) handle?.ref();
-      else handle?.unref();
+    if (waits) this.#child.ref();
+    else this.#child.unref();
+    for (const pipe of [stdin, stdout, stderr] as (Socket | null)[]) {
+      // One that is closed would wait for a connection, with a listener more each time.
+      if (pipe === null || pipe.destroyed) continue;
+      if (waits) pipe.ref();
+      else pipe.unref();
     }
   }
 

@@ -5,6 +5,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeAudio } from '../../../lib/audio/decode.js';
 import {
   audioFormats,
@@ -207,6 +208,20 @@ describe('formats of ffmpeg', needsFfmpeg, () => {
       }
     });
   }
+
+  it('leaves no listeners behind, however often it waits', async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): number => warnings.push(warning);
+    process.on('warning', listen);
+    try {
+      await encodeAudio(tone(20), { format: 'flac' });
+      await encodeAudio(tone(20), { format: 'mp3' });
+      await sleep(10);
+    } finally {
+      process.off('warning', listen);
+    }
+    assert.deepEqual(warnings, []);
+  });
 
   it('says in a flac how long it is and what its MD5 is', async () => {
     const samples = tone(1.25);
