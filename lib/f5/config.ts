@@ -204,11 +204,12 @@ function parseConfig(file: string, text: string): Fields {
 
 /** The trainer's layout (model.arch, model.tokenizer), or the fields of the architecture alone. */
 function interpret(file: string, root: Fields): Config {
-  const kind = root['model_type'];
-  if (typeof kind === 'string') {
+  // As transformers write it.
+  const foreign = root['model_type'];
+  if (typeof foreign === 'string') {
     throw new ModelError(
       'MODEL_UNSUPPORTED',
-      `${file} is that of a ${kind.slice(0, 60)} model, not of F5-TTS or E2-TTS.`,
+      `${file} is that of a ${foreign.slice(0, 60)} model, not of F5-TTS or E2-TTS.`,
     );
   }
   const model = fieldsOf(root['model']);
