@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { decodeAudio } from '../../../lib/audio/decode.js';
 import { concatenate } from '../../../lib/audio/pcm.js';
 import { F5TTS, Voice, type SpeakOptions, type SpeakProgress } from '../../../lib/index.js';
 import { packageRoot } from '../../../lib/package_root.js';
@@ -188,6 +189,53 @@ describe('F5TTS', { skip }, () => {
       const { duration, chunks } = await f5.speak(text, { ...options, duration: 9 });
       assert.ok(Math.abs(duration - 9) < 0.011 * chunks.length, `${duration} ${chunks.length}`);
     }
+  });
+
+  it('speaks parts of a recording anew, and keeps the rest', async () => {
+    const text = `${said.replace('raining', 'snowing')}`;
+    const flow = { seed: 7, steps: 4 };
+    const recording = await decodeAudio(reference, { sampleRate: 24_000 });
+    const edits = [
+      { start: 0.8, end: 1.4, duration: 1.1 },
+      { start: 3, end: 3.4 },
+    ];
+    const edited = await f5.edit(reference, { text, edits, ...flow });
+    const seconds = recording.length / 24_000 + 0.5;
+    assert.ok(Math.abs(edited.duration - seconds) < 0.03, `${edited.duration} ${seconds}`);
+    assert.deepEqual((await f5.edit(reference, { text, edits, ...flow })).samples, edited.samples);
+    const other = await f5.edit(reference, { text, edits, ...flow, seed: 8 });
+    /** Loudest difference between two seeds in some seconds, against the loudest sample. */
+    const difference = (start: number, end: number): number => {
+      const part = (samples: Float32Array): Float32Array =>
+        samples.subarray(start * 24_000, end * 24_000);
+      const [one, two] = [part(edited.samples), part(other.samples)];
+      return one.reduce((most, sample, i) => Math.max(most, Math.abs(sample - (two[i] ?? 0))), 0);
+    };
+    // The vocoder sees some frames around each.
+    assert.equal(difference(0, 0.5), 0);
+    assert.ok(difference(0.9, 1.8) > 1e-3);
+    assert.equal(difference(2.3, 3.2), 0);
+    const wrong = { code: 'INVALID_ARGUMENT' };
+    for (const bad of [[], [{ start: 3, end: 2 }], [{ start: 0, end: 99 }]]) {
+      await assert.rejects(f5.edit(reference, { text, edits: bad }), wrong);
+    }
+    const paused = { text: 'One [pause:1s] two', edits };
+    await assert.rejects(f5.edit(reference, paused), { ...wrong, message: /no pauses/ });
+  });
+
+  it('costs the same for a second of sound, however long the text', async () => {
+    const sentence = 'A sentence of ordinary length is said here. ';
+    const cost = async (count: number): Promise<number> => {
+      const started = performance.now();
+      const { duration } = await f5.speak(sentence.repeat(count), { ...options, steps: 8 });
+      return (performance.now() - started) / duration;
+    };
+    await cost(1);
+    // Of several runs the fastest: other programs may run beside this one.
+    const least = async (count: number): Promise<number> =>
+      Math.min(await cost(count), await cost(count), await cost(count));
+    const [few, many] = [await least(8), await least(64)];
+    assert.ok(many < 2 * few, `${many} ms a second of sound, and ${few} for an eighth of the text`);
   });
 
   it('hears the reference where there is no text, and only what is used of it', async () => {
