@@ -303,7 +303,10 @@ export function resolveTranscribeOptions(options?: TranscribeOptions): ResolvedT
     hallucinationSilenceThreshold:
       hallucinationSilenceThreshold === null
         ? null
-        : checkNumber('hallucinationSilenceThreshold', hallucinationSilenceThreshold, { min: 0 }),
+        : checkNumber('hallucinationSilenceThreshold', hallucinationSilenceThreshold, {
+            min: 0,
+            max: 600,
+          }),
     seed: checkNumber('seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER, ...whole }),
     signal: checkSignal('signal', signal),
     onProgress: checkFunction('onProgress', onProgress),

@@ -88,8 +88,14 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
       loop.onPosition(seek);
       if (window.pieces === 'none') continue;
       lastSpeech = window.lastSpeech;
+      // Only a window that is cut short may be that of the recording's end.
+      const wanted = layout.seek + windowFrames;
+      const reached = layout.size < windowFrames ? await loop.reach(wanted) : wanted;
       const segments = window.pieces.map((piece) =>
-        segmentOf(piece, id++, layout.seek, attempt, loop.text(piece.tokens)),
+        within(
+          segmentOf(piece, id++, layout.seek, attempt, loop.text(piece.tokens)),
+          reached < wanted ? secondsAt(reached) : Infinity,
+        ),
       );
       for (const segment of segments) history.add(segment.tokens);
       if (!loop.conditionOnPreviousText || attempt.temperature > hottestPrompt) history.reset();
@@ -176,4 +182,15 @@ function segmentOf(
     noSpeechProb: attempt.noSpeechProb,
     ...(words === undefined ? {} : { words: empty ? [] : words }),
   };
+}
+
+/** A segment and its words up to the recording's end: the reference lets them last a little longer. */
+function within(segment: Segment, end: number): Segment {
+  const inside = <Part extends { start: number; end: number }>(part: Part): Part => ({
+    ...part,
+    start: Math.min(part.start, end),
+    end: Math.min(part.end, end),
+  });
+  const { words } = segment;
+  return { ...inside(segment), ...(words === undefined ? {} : { words: words.map(inside) }) };
 }

@@ -12,6 +12,7 @@
 #include <iostream>
 #include <limits>
 
+#include "engine/block_cache.h"
 #include "f5/backbone.h"
 #include "tiny_f5.h"
 
@@ -53,6 +54,7 @@ Checkpoint checkpoint_of(const std::map<std::string, at::Tensor>& tensors) {
 int main(int count, char** arguments) {
   try {
     const c10::InferenceMode inference;
+    const BlockCacheScope cache;
     if (count > 1) at::set_num_threads(std::stoi(arguments[1]));
     Placement placement = make_placement("cpu", count > 2 ? arguments[2] : "auto");
     placement.int8 = false;

@@ -1,6 +1,7 @@
 // The engine of F5-TTS and E2-TTS, on tiny random models: batching, cancellation, the queue, the
 // end; and what a checkpoint must be.
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/randn.h>
 
 #include <cmath>
@@ -12,6 +13,7 @@
 #include "kernels/cpu/dispatch.h"
 #include "tiny_f5.h"
 #include "tiny_model.h"
+#include "tiny_vocos.h"
 
 namespace {
 
@@ -27,7 +29,10 @@ struct Loaded {
   Loaded(const Tensors& tensors, const ModelOptions& options) {
     const auto file = folder.path() / "model.safetensors";
     write_file(file, safetensors(tensors));
-    model = std::make_unique<Model>(file, "", options, nullptr, std::make_shared<Cancellation>());
+    const auto vocoder = folder.path() / "vocoder.safetensors";
+    write_file(vocoder, safetensors(random_vocos(24, 40, 2)));
+    model =
+        std::make_unique<Model>(file, vocoder, options, nullptr, std::make_shared<Cancellation>());
   }
   explicit Loaded(const ModelOptions& options = {}) : Loaded(tiny(), options) {}
   TemporaryFolder folder;
@@ -157,6 +162,31 @@ TEST(f5_model_test, "kept frames come back as they were given") {
                       what.condition[static_cast<size_t>(frame * 100 + 5)];
     EXPECT_EQUAL(same, frame != 3);
   }
+}
+
+TEST(f5_model_test, "mels and speech are the vocoder's, beside a flow that runs") {
+  const Loaded loaded({.dtype = "float32"});
+  const auto vocoder = load_vocoder(loaded.folder.path() / "vocoder.safetensors", Placement());
+  EXPECT_EQUAL(loaded.model->vocoder_name(), "vocos");
+  const std::vector<float> pcm = noise(24'000, 5);
+  auto flow = start(*loaded.model, request(100));
+  const auto call = [](const auto& begin) {
+    auto made = std::make_shared<std::promise<Outcome<at::Tensor>>>();
+    begin([made](Outcome<at::Tensor> outcome) { made->set_value(std::move(outcome)); });
+    return get(made->get_future());
+  };
+  const at::Tensor mel =
+      call([&](Done<at::Tensor> done) { loaded.model->mel(pcm, nullptr, std::move(done)); });
+  const at::Tensor expected = vocoder->mel(at::from_blob(const_cast<float*>(pcm.data()), {24'000}));
+  EXPECT_LESS(relative_error(mel, expected), 1e-6);
+  const std::span<const float> rows(mel.const_data_ptr<float>(), static_cast<size_t>(mel.numel()));
+  const at::Tensor speech =
+      call([&](Done<at::Tensor> done) { loaded.model->vocode(rows, nullptr, std::move(done)); });
+  EXPECT_LESS(relative_error(speech, vocoder->decode(mel, Cancellation())), 1e-6);
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, call([&](Done<at::Tensor> done) {
+                 loaded.model->vocode(rows.first(150), nullptr, std::move(done));
+               }));
+  EXPECT_EQUAL(get(std::move(flow)).size(0), 100);
 }
 
 TEST(f5_model_test, "progress rises to 1, once a step") {

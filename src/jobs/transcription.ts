@@ -1,6 +1,5 @@
 /** Runs a transcription job: audio in, the official Whisper worker's output out. */
-import { decodeAudio } from '../../lib/audio/decode.js';
-import { freeArray } from '../../lib/audio/free.js';
+import { resolveVadOptions } from '../../lib/vad/defaults.js';
 import type { SpeechDetector, VadOptions } from '../../lib/vad/types.js';
 import type {
   AudioSource,
@@ -9,7 +8,7 @@ import type {
   Transcript,
 } from '../../lib/whisper/types.js';
 import { formatTranscript } from '../../lib/whisper/writers.js';
-import { JobError } from '../../lib/errors.js';
+import { JobError, messageOf } from '../../lib/errors.js';
 import { catalogueEntry, modelNames } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { fetchAudio, type AudioInputOptions } from './audio_input.js';
@@ -54,14 +53,13 @@ export interface TranscriptionHandlerOptions extends AudioInputOptions {
 
 /** Between two reports of a job's progress. */
 const PROGRESS_MS = 1000;
-/** What Whisper computes at, in hertz. */
-const SAMPLE_RATE = 16_000;
 
 export function transcriptionHandler(options: TranscriptionHandlerOptions): Handler {
   return async (job, context): Promise<TranscriptionOutput> => {
     const input = parseTranscription(job.input);
     const model = input.model ?? options.defaultModel ?? 'base';
     const source = modelSource(model, options.models);
+    checkVad(input);
     const audio = await fetchAudio(input, options, context.signal);
     try {
       // Before the model, which other jobs can use while this is loaded.
@@ -135,18 +133,11 @@ async function passes(
       ...{ ...transcribeOptions(input), ...(detector && { detector }), ...options, signal },
       onProgress: progressReporter(context, number, input.translate ? 2 : 1),
     });
-  // The library frees what it has decoded itself, early; two passes need it until their end.
-  if (!input.translate) return { transcript: await pass(audio, 0) };
-  const samples = await decodeAudio(audio, { sampleRate: SAMPLE_RATE, signal });
-  try {
-    const source = { samples, sampleRate: SAMPLE_RATE };
-    const transcript = await pass(source, 0);
-    const { language } = transcript;
-    const heard = input.multilingual ? {} : { language };
-    return { transcript, translation: await pass(source, 1, { ...heard, task: 'translate' }) };
-  } finally {
-    freeArray(samples);
-  }
+  const transcript = await pass(audio, 0);
+  if (!input.translate) return { transcript };
+  // Decoded anew, so that no recording is ever held whole.
+  const heard = input.multilingual ? {} : { language: transcript.language };
+  return { transcript, translation: await pass(audio, 1, { ...heard, task: 'translate' }) };
 }
 
 /** The library's options for a job's. */
@@ -176,6 +167,18 @@ export function transcribeOptions(input: TranscriptionInput): TranscribeOptions 
 /** A recording is cut for a batch where nobody speaks, whatever `enable_vad` says. */
 function looksForSpeech({ enable_vad, batch_size }: TranscriptionInput): boolean {
   return enable_vad || batch_size > 1;
+}
+
+/**
+ * What contradicts itself is refused before anything is fetched for it.
+ * @throws JobError JOB_INVALID
+ */
+function checkVad(input: TranscriptionInput): void {
+  try {
+    resolveVadOptions(vadOptions(input.vad_parameters));
+  } catch (error) {
+    throw new JobError('JOB_INVALID', `vad_parameters: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** The library has seconds throughout. */

@@ -6,6 +6,8 @@ import type { ModelStore, ResolveOptions } from './store.js';
 
 export interface LoadedDetector {
   readonly detector: SpeechDetector;
+  /** Whether it stands in for one that could not be had. */
+  readonly substitute: boolean;
   /** Frees it, and lets go of its files. */
   dispose(): Promise<void>;
 }
@@ -25,7 +27,10 @@ export async function loadDetector(
     options.signal?.throwIfAborted();
     const reason = messageOf(error).replaceAll(/\s*\n\s*/g, ' ');
     warn(`silero-vad cannot be had, so speech is found by loudness and pitch: ${reason}`);
-    return { detector: new EnergyDetector(), dispose: () => Promise.resolve() };
+    return {
+      ...{ detector: new EnergyDetector(), substitute: true },
+      dispose: () => Promise.resolve(),
+    };
   }
 }
 
@@ -37,28 +42,42 @@ async function loadSilero(store: ModelStore, options: ResolveOptions): Promise<L
       await detector.dispose();
       await held.release();
     };
-    return { detector, dispose };
+    return { detector, substitute: false, dispose };
   } catch (error) {
     await held.release();
     throw error;
   }
 }
 
-/** A detector that is loaded when the first one asks for it, and stays: also the one without weights. */
+/** After so long a substitute is no longer taken for granted. */
+const RETRY_MS = 10 * 60_000;
+
+/** A detector that is loaded when the first one asks for it, and stays; a substitute for a while. */
 export class SharedDetector {
   readonly #load: () => Promise<LoadedDetector>;
+  readonly #retryMs: number;
   #loaded: Promise<LoadedDetector> | undefined;
+  /** On the clock of `performance`; undefined for what stays. */
+  #expires: number | undefined;
 
-  constructor(load: () => Promise<LoadedDetector>) {
+  constructor(load: () => Promise<LoadedDetector>, retryMs = RETRY_MS) {
     this.#load = load;
+    this.#retryMs = retryMs;
   }
 
   /** @throws the signal's reason, which ends the waiting and not the loading; what loading throws */
   async get(signal?: AbortSignal): Promise<SpeechDetector> {
-    if (this.#loaded === undefined) {
+    const expired = this.#expires !== undefined && performance.now() >= this.#expires;
+    if (this.#loaded === undefined || expired) {
+      this.#expires = undefined;
       this.#loaded = this.#load();
-      // Whoever waits for it hears of it; nobody may be waiting any more.
-      this.#loaded.catch(() => undefined);
+      this.#loaded.then(
+        ({ substitute }) => {
+          if (substitute) this.#expires = performance.now() + this.#retryMs;
+        },
+        // Whoever waits for it hears of it; nobody may be waiting any more.
+        () => undefined,
+      );
     }
     return (await untilAborted(this.#loaded, signal)).detector;
   }

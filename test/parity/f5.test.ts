@@ -81,6 +81,12 @@ function relativeError(a: Float32Array, b: Float32Array): number {
   return error / scale;
 }
 
+/** [rows, columns] to [columns, rows]. */
+function transposed(numbers: Float32Array, rows: number): Float32Array {
+  const columns = numbers.length / rows;
+  return Float32Array.from(numbers, (_, i) => numbers[(i % rows) * columns + Math.trunc(i / rows)] ?? 0);
+}
+
 describe('sampling through the addon', { skip }, () => {
   if (root === undefined) return;
   for (const [name, architecture, count] of models) {
@@ -133,6 +139,16 @@ describe('sampling through the addon', { skip }, () => {
           assert.ok(error < 1e-4, `differs by ${error}`);
         });
       }
+      it('speaks and hears by Vocos', async () => {
+        assert.equal(model.geometry.vocoder, 'vocos');
+        const decode = new Tensors(join(root, 'vocos', 'decode.safetensors'));
+        // The first of two.
+        const mel = decode.floats('mel');
+        const first = transposed(mel.subarray(0, mel.length / 2), model.geometry.mels);
+        const wav = decode.floats('wav');
+        const error = relativeError(await model.vocode(first), wav.subarray(0, wav.length / 2));
+        assert.ok(error < 1e-4, `differs by ${error}`);
+      });
       it('gives the same for all cases at once', async () => {
         const all = Object.keys(cases).map(request);
         const found = await Promise.all(all.map(([what]) => model.sample(what)));

@@ -88,6 +88,12 @@ function close(actual: number, expected: number, tolerance: number, name: string
 /** Seconds by which a word's time may differ. */
 const wordTolerance = 0.0201;
 
+/** The reference's times may lie behind the end of the recording; ours end with it. */
+function within<Part extends { start: number; end: number }>(part: Part, ours: Transcript): Part {
+  const end = Math.floor(ours.duration * 100) / 100;
+  return { ...part, start: Math.min(part.start, end), end: Math.min(part.end, end) };
+}
+
 function compareWords(ours: Word[] | undefined, golden: Word[] | undefined, loose: boolean): void {
   assert.deepEqual(
     ours?.map(({ word }) => word),
@@ -114,11 +120,13 @@ function compare(ours: Transcript, golden: GoldenResult, logProbTolerance: numbe
   // The reference's text holds stray language tokens by name; ours and its segments' do not.
   assert.equal(ours.text, golden.text.replaceAll(/<\|[a-z]+\|>/g, ''));
   for (const [i, segment] of ours.segments.entries()) {
-    const expected = golden.segments[i];
-    assert.ok(expected !== undefined);
+    const given = golden.segments[i];
+    assert.ok(given !== undefined);
+    const expected = within(given, ours);
     // The reference gives segments that it empties no words, even where none were asked for.
     if (expected.words?.length !== 0 || segment.words !== undefined) {
-      compareWords(segment.words, expected.words, logProbTolerance > 1e-3);
+      const words = expected.words?.map((word) => within(word, ours));
+      compareWords(segment.words, words, logProbTolerance > 1e-3);
     }
     // Times that come from words share their tolerance.
     const tolerance = expected.words === undefined ? 0 : wordTolerance;

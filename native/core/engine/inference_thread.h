@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <variant>
@@ -37,6 +38,24 @@ class InferenceThread {
   InferenceThread(const InferenceThread&) = delete;
   InferenceThread& operator=(const InferenceThread&) = delete;
 
+  /// Has the thread do `work`, whose result or failure `done` gets; kCancelled where it was
+  /// cancelled before.
+  template <typename T>
+  void post(CancellationPtr cancellation, Done<T> done, std::function<T()> work) {
+    const auto shared = std::make_shared<Done<T>>(std::move(done));
+    post(Job{
+        .run =
+            [cancellation = std::move(cancellation), shared, work = std::move(work)] {
+              try {
+                cancellation->check();
+                (*shared)(work());
+              } catch (...) {
+                (*shared)(current_error());
+              }
+            },
+        .refuse = [shared](const Error& error) { (*shared)(error); },
+    });
+  }
   /// Refuses the job with kQueueFull or kDisposed where it cannot wait.
   void post(Job job);
   /// Has `step` run, now or behind what runs.

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
@@ -95,8 +94,8 @@ void Attention::rotate_by_kernel(const at::Tensor& query_key_value,
 
 at::Tensor Attention::forward(const at::Tensor& x, std::span<const Sequence> sequences,
                               const RotaryTable& rotary) const {
-  const at::Tensor qkv = query_key_value_.forward(x);
-  std::vector<at::Tensor> parts;
+  const at::Tensor qkv = apply(query_key_value_, x, sequences, placement_);
+  at::Tensor attended = at::empty({qkv.size(0), heads_ * head_}, qkv.options());
   for (const Sequence& sequence : sequences) {
     const at::Tensor own = qkv.narrow(0, sequence.first, sequence.rows);
     if (placement_.uses_kernels() && head_ % 16 == 0) {
@@ -104,9 +103,10 @@ at::Tensor Attention::forward(const at::Tensor& x, std::span<const Sequence> seq
     } else {
       rotate(own, rotary);
     }
-    parts.push_back(window_attention(own, heads_, placement_));
+    at::Tensor to = attended.narrow(0, sequence.first, sequence.rows);
+    window_attention(own, heads_, placement_, to);
   }
-  return out_.forward(parts.size() == 1 ? parts[0] : at::cat(parts));
+  return apply(out_, attended, sequences, placement_);
 }
 
 }  // namespace voxpod::f5

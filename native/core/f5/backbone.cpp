@@ -1,6 +1,7 @@
 #include "f5/backbone.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 
@@ -11,11 +12,14 @@ namespace voxpod::f5 {
 
 Backbone::FeedForward::FeedForward(Weights& weights, const Geometry& geometry,
                                    const std::string& at)
-    : in(weights.linear({at + ".ff.0.0"}, geometry.inner, geometry.width)),
+    : placement(weights.placement()),
+      in(weights.linear({at + ".ff.0.0"}, geometry.inner, geometry.width)),
       out(weights.linear({at + ".ff.2"}, geometry.width, geometry.inner)) {}
 
-at::Tensor Backbone::FeedForward::forward(const at::Tensor& x) const {
-  return out.forward(in.forward(x, Activation::kGeluTanh));
+at::Tensor Backbone::FeedForward::forward(const at::Tensor& x,
+                                          std::span<const Sequence> sequences) const {
+  return apply(out, apply(in, x, sequences, placement, Activation::kGeluTanh), sequences,
+               placement);
 }
 
 Backbone::Backbone(Weights& weights, const Geometry& geometry)
@@ -38,7 +42,7 @@ at::Tensor Backbone::begin(std::span<const Half> halves, int64_t lead,
   }
   rotary_.reach(longest, placement_.device);
   at::Tensor x =
-      stream_.take(total, geometry_.width, at::TensorOptions(at::kFloat).device(placement_.device));
+      at::empty({total, geometry_.width}, at::TensorOptions(at::kFloat).device(placement_.device));
   for (size_t i = 0; i < halves.size(); ++i) {
     at::Tensor own = x.narrow(0, sequences[i].first + lead, sequences[i].rows - lead);
     input_.forward(halves[i].mel, halves[i].context, own);
@@ -47,10 +51,11 @@ at::Tensor Backbone::begin(std::span<const Half> halves, int64_t lead,
   return x;
 }
 
-void Backbone::join(at::Tensor& x, const at::Tensor& skip, const Linear& projection) const {
+void Backbone::join(at::Tensor& x, const at::Tensor& skip, const Linear& projection,
+                    std::span<const Sequence> sequences) const {
   const at::Tensor both = at::cat({x, skip}, 1).to(placement_.dtype);
   x.zero_();
-  projection.add_to(x, both);
+  apply_to(x, projection, both, sequences, placement_);
 }
 
 std::unique_ptr<Backbone> make_backbone(Weights& weights, const Geometry& geometry) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/ops/empty_like.h>
+
 #include <functional>
 #include <memory>
 #include <span>
@@ -47,7 +49,8 @@ class Backbone {
   /// A block's feed-forward layers: Linear, GELU by tanh, Linear.
   struct FeedForward {
     FeedForward(Weights& weights, const Geometry& geometry, const std::string& at);
-    at::Tensor forward(const at::Tensor& x) const;
+    at::Tensor forward(const at::Tensor& x, std::span<const Sequence> sequences) const;
+    Placement placement;
     Linear in;
     Linear out;
   };
@@ -57,8 +60,11 @@ class Backbone {
   /// The stream before the first layer, [rows, width] float32, each sequence behind `lead` rows of
   /// its own; `sequences` gets where they lie.
   at::Tensor begin(std::span<const Half> halves, int64_t lead, std::vector<Sequence>& sequences);
-  /// `out` gets a projection of both beside each other: [rows, 2 * width] times [width, 2 * width].
-  void join(at::Tensor& x, const at::Tensor& skip, const Linear& projection) const;
+  /// Uninitialised, as `x`, in the placement's type.
+  at::Tensor normal_like(const at::Tensor& x) const { return at::empty_like(x, placement_.dtype); }
+  /// x becomes a projection of both, which lie beside each other: of [rows, 2 * width].
+  void join(at::Tensor& x, const at::Tensor& skip, const Linear& projection,
+            std::span<const Sequence> sequences) const;
   void saw(const std::string& name, const at::Tensor& value) const {
     if (observer_) observer_(name, value);
   }
@@ -69,8 +75,6 @@ class Backbone {
   InputEmbedding input_;
   TimeEmbedding time_;
   RotaryTable rotary_;
-  Room stream_;
-  Room normal_;
   Observer observer_;
 };
 

@@ -53,8 +53,7 @@ at::Tensor DiT::velocity(std::span<const Half> halves, const Check& check) {
   at::Tensor x = begin(halves, 0, sequences);
   at::Tensor input;
   if (long_skip_) input = x.clone();
-  at::Tensor normal = normal_.take(x.size(0), x.size(1),
-                                   at::TensorOptions(placement_.dtype).device(placement_.device));
+  at::Tensor normal = normal_like(x);
   at::Tensor delta;  // what the layer before has still to add
   at::Tensor none;
   int64_t gate = -1;
@@ -73,14 +72,14 @@ at::Tensor DiT::velocity(std::span<const Half> halves, const Check& check) {
         x, delta, sequences,
         {.gate = at(kAttentionGate), .scale = at(kForwardScale), .shift = at(kForwardShift)},
         normal, placement_);
-    delta = block.forward.forward(normal);
+    delta = block.forward.forward(normal, sequences);
     saw(block.name + ".ff", delta);
     gate = at(kForwardGate);
     chunks += kChunks;
   }
   if (long_skip_) {
     residual_norm(x, delta, sequences, {.gate = gate}, none, placement_);
-    join(x, input, *long_skip_);
+    join(x, input, *long_skip_, sequences);
     delta.reset();
   }
   residual_norm(x, delta, sequences, {.gate = gate, .scale = at(0), .shift = at(1)}, normal,

@@ -1,6 +1,7 @@
 #include "f5/model.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -26,9 +27,14 @@ Placement place(const ModelOptions& options) {
   return placement;
 }
 
+/// A tensor over somebody else's numbers.
+at::Tensor view_of(std::span<const float> numbers, at::IntArrayRef sizes) {
+  return at::from_blob(const_cast<float*>(numbers.data()), sizes, at::kFloat);
+}
+
 }  // namespace
 
-Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::path&,
+Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::path& vocoder,
              const ModelOptions& options, const std::function<void(double)>& progress,
              const CancellationPtr& cancellation)
     : placement_(place(options)),
@@ -44,7 +50,13 @@ Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::pat
   Weights weights(source.checkpoint, placement_, progress, guard(cancellation));
   weights.require_finite();
   backbone_ = make_backbone(weights, geometry_);
-  weight_bytes_ = weights.placed_bytes();
+  vocoder_ = load_vocoder(vocoder, placement_);
+  vocoder_name_ = vocoder_->name();
+  if (geometry_.mels != kVocoderMels) {
+    fail(ErrorCode::kModelUnsupported, "The model has ", geometry_.mels,
+         " mel bands where the vocoder takes ", kVocoderMels);
+  }
+  weight_bytes_ = weights.placed_bytes() + vocoder_->weight_bytes();
   const int threads = options.threads > 0
                           ? options.threads
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -77,6 +89,7 @@ void Model::stop() {
     // Whoever still holds the model holds no weights with it: a garbage collector may take its
     // time.
     backbone_.reset();
+    vocoder_.reset();
   });
 }
 
@@ -103,12 +116,25 @@ void Model::sample(FlowRequest request, std::function<void(double)> progress,
   thread_->wake();
 }
 
-void Model::mel(std::span<const float>, const CancellationPtr&, Done<at::Tensor> done) {
-  done(Error(ErrorCode::kModelUnsupported, "Vocoders are not there yet"));
+void Model::mel(std::span<const float> pcm, const CancellationPtr& cancellation,
+                Done<at::Tensor> done) {
+  thread_->post<at::Tensor>(guard(cancellation), std::move(done),
+                            [this, pcm] { return vocoder_->mel(view_of(pcm, {std::ssize(pcm)})); });
 }
 
-void Model::vocode(std::span<const float>, const CancellationPtr&, Done<at::Tensor> done) {
-  done(Error(ErrorCode::kModelUnsupported, "Vocoders are not there yet"));
+void Model::vocode(std::span<const float> mel, const CancellationPtr& cancellation,
+                   Done<at::Tensor> done) {
+  if (std::ssize(mel) % geometry_.mels != 0) {
+    done(Error(ErrorCode::kInvalidArgument, "The mel spectrogram has " +
+                                                std::to_string(mel.size()) + " numbers: rows of " +
+                                                std::to_string(geometry_.mels) + " were expected"));
+    return;
+  }
+  const auto guarded = guard(cancellation);
+  thread_->post<at::Tensor>(guarded, std::move(done), [this, guarded, mel] {
+    return vocoder_->decode(view_of(mel, {std::ssize(mel) / geometry_.mels, geometry_.mels}),
+                            *guarded);
+  });
 }
 
 bool Model::step() {

@@ -13,6 +13,7 @@
 #include "engine/inference_thread.h"
 #include "f5/backbone.h"
 #include "f5/flow.h"
+#include "vocoder/vocoder.h"
 
 namespace voxpod::f5 {
 
@@ -40,9 +41,9 @@ class Model {
   const Geometry& geometry() const { return geometry_; }
   const Placement& placement() const { return placement_; }
   int64_t weight_bytes() const { return weight_bytes_; }
-  const char* vocoder_name() const { return "vocos"; }
+  const std::string& vocoder_name() const { return vocoder_name_; }
 
-  /// Mel [frames, mels] of 24 kHz PCM, which must live until `done` is called.
+  /// Mel [frames, mels] of PCM at kVocoderRate, which must live until `done` is called.
   void mel(std::span<const float> pcm, const CancellationPtr& cancellation, Done<at::Tensor> done);
   /// PCM [samples] of a mel [frames, mels], which must live until `done` is called.
   void vocode(std::span<const float> mel, const CancellationPtr& cancellation,
@@ -81,7 +82,9 @@ class Model {
   int64_t weight_bytes_ = 0;
   int64_t max_batch_frames_ = 0;
   size_t max_queue_ = 0;
+  std::string vocoder_name_;
   std::unique_ptr<Backbone> backbone_;
+  std::unique_ptr<const Vocoder> vocoder_;
   std::mutex mutex_;  ///< of the next
   std::deque<std::unique_ptr<Call>> waiting_;
   std::vector<std::unique_ptr<Call>> active_;

@@ -1,11 +1,12 @@
 #include "f5/ragged.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
 #include <cmath>
+#include <vector>
 
 #include "kernels/cpu/dispatch.h"
 
@@ -70,6 +71,10 @@ void by_kernel(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence>
   }
 }
 
+bool at_once(std::span<const Sequence> sequences, const Placement& placement) {
+  return sequences.size() == 1 || placement.uses_tiles() || !placement.device.is_cpu();
+}
+
 }  // namespace
 
 void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence> sequences,
@@ -81,12 +86,26 @@ void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Seque
   }
 }
 
-at::Tensor Room::take(int64_t rows, int64_t columns, const at::TensorOptions& options) {
-  if (!memory_.defined() || memory_.numel() < rows * columns) {
-    memory_.reset();
-    memory_ = at::empty({rows * columns}, options);
+at::Tensor apply(const Linear& layer, const at::Tensor& x, std::span<const Sequence> sequences,
+                 const Placement& placement, Activation activation) {
+  if (at_once(sequences, placement)) return layer.forward(x, activation);
+  std::vector<at::Tensor> parts;
+  for (const Sequence& sequence : sequences) {
+    parts.push_back(layer.forward(x.narrow(0, sequence.first, sequence.rows), activation));
   }
-  return memory_.narrow(0, 0, rows * columns).view({rows, columns});
+  return at::cat(parts);
+}
+
+void apply_to(at::Tensor& sum, const Linear& layer, const at::Tensor& x,
+              std::span<const Sequence> sequences, const Placement& placement) {
+  if (at_once(sequences, placement)) {
+    layer.add_to(sum, x);
+    return;
+  }
+  for (const Sequence& sequence : sequences) {
+    at::Tensor own = sum.narrow(0, sequence.first, sequence.rows);
+    layer.add_to(own, x.narrow(0, sequence.first, sequence.rows));
+  }
 }
 
 }  // namespace voxpod::f5

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "nn/linear.h"
 #include "nn/placement.h"
 
 namespace voxpod::f5 {
@@ -32,14 +33,13 @@ struct RowNorm {
 void residual_norm(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence> sequences,
                    const RowNorm& norm, at::Tensor& out, const Placement& placement);
 
-/// Memory that is kept between steps and grows as needed.
-class Room {
- public:
-  /// Uninitialised [rows, columns], until the next call.
-  at::Tensor take(int64_t rows, int64_t columns, const at::TensorOptions& options);
-
- private:
-  at::Tensor memory_;
-};
+/// A layer over the rows of all sequences, so that what one gets does not depend on the others: on
+/// tiles no row depends on another, elsewhere on a CPU each sequence is computed alone. (How oneDNN
+/// sums depends on the number of rows.)
+at::Tensor apply(const Linear& layer, const at::Tensor& x, std::span<const Sequence> sequences,
+                 const Placement& placement, Activation activation = Activation::kNone);
+/// sum += layer(x), likewise; `sum` is float32.
+void apply_to(at::Tensor& sum, const Linear& layer, const at::Tensor& x,
+              std::span<const Sequence> sequences, const Placement& placement);
 
 }  // namespace voxpod::f5

@@ -31,8 +31,7 @@ at::Tensor UNetT::velocity(std::span<const Half> halves, const Check& check) {
   for (const Sequence& sequence : sequences) {
     x.select(0, sequence.first).copy_(sequence.conditioning);
   }
-  at::Tensor normal = normal_.take(x.size(0), x.size(1),
-                                   at::TensorOptions(placement_.dtype).device(placement_.device));
+  at::Tensor normal = normal_like(x);
   std::vector<at::Tensor> skips;
   at::Tensor delta;  // what the layer before has still to add
   at::Tensor none;
@@ -41,7 +40,7 @@ at::Tensor UNetT::velocity(std::span<const Half> halves, const Check& check) {
     if (layer.skip) {
       residual_norm(x, delta, sequences, {}, none, placement_);
       delta.reset();
-      join(x, skips.back(), *layer.skip);
+      join(x, skips.back(), *layer.skip, sequences);
       skips.pop_back();
     }
     residual_norm(x, delta, sequences, {.weight = layer.attention_norm}, normal, placement_);
@@ -51,7 +50,7 @@ at::Tensor UNetT::velocity(std::span<const Half> halves, const Check& check) {
     saw(layer.name + ".2", delta);
     residual_norm(x, delta, sequences, {.weight = layer.forward_norm}, normal, placement_);
     saw(layer.name + ".3", normal);
-    delta = layer.forward.forward(normal);
+    delta = layer.forward.forward(normal, sequences);
     saw(layer.name + ".4", delta);
   }
   residual_norm(x, delta, sequences, {.weight = last_norm_}, normal, placement_);

@@ -15,11 +15,10 @@
 namespace voxpod {
 namespace {
 
-at::Tensor on_tiles(const at::Tensor& query_key_value, int64_t heads) {
+void on_tiles(const at::Tensor& query_key_value, int64_t heads, at::Tensor& out) {
   const int64_t time = query_key_value.size(0);
   const int64_t width = query_key_value.size(1) / 3;
   const int64_t head = width / heads;
-  at::Tensor out = at::empty({time, width}, query_key_value.options());
   const cpu::WindowAttentionArgs args = {
       .query_key_value = static_cast<const uint16_t*>(query_key_value.const_data_ptr()),
       .out = static_cast<uint16_t*>(out.data_ptr()),
@@ -48,14 +47,12 @@ at::Tensor on_tiles(const at::Tensor& query_key_value, int64_t heads) {
                                   memory + packed);
     }
   });
-  return out;
 }
 
-at::Tensor by_kernel(const at::Tensor& query_key_value, int64_t heads) {
+void by_kernel(const at::Tensor& query_key_value, int64_t heads, at::Tensor& out) {
   const int64_t time = query_key_value.size(0);
   const int64_t width = query_key_value.size(1) / 3;
   const int64_t head = width / heads;
-  at::Tensor out = at::empty({time, width}, query_key_value.options());
   const auto* from = static_cast<const uint16_t*>(query_key_value.const_data_ptr());
   auto* to = static_cast<uint16_t*>(out.data_ptr());
   // A head is packed by whoever works on it: it is split only where there are more threads.
@@ -80,31 +77,39 @@ at::Tensor by_kernel(const at::Tensor& query_key_value, int64_t heads) {
           task / parts, std::min(first, time), std::min(first + rows, time));
     }
   });
-  return out;
 }
 
 }  // namespace
 
-at::Tensor window_attention(const at::Tensor& query_key_value, int64_t heads,
-                            const Placement& placement) {
+void window_attention(const at::Tensor& query_key_value, int64_t heads, const Placement& placement,
+                      at::Tensor& out) {
   const int64_t head_size = query_key_value.size(1) / 3 / heads;
   if (placement.uses_tiles() && head_size % cpu::kBlock == 0) {
-    return on_tiles(query_key_value.contiguous(), heads);
+    on_tiles(query_key_value.contiguous(), heads, out);
+    return;
   }
   if (placement.uses_kernels() && query_key_value.scalar_type() == at::kBFloat16 &&
       cpu::has_bfloat16_kernels() && head_size % cpu::kBlock == 0) {
-    return by_kernel(query_key_value.contiguous(), heads);
+    by_kernel(query_key_value.contiguous(), heads, out);
+    return;
   }
   const int64_t time = query_key_value.size(0);
-  const int64_t width = query_key_value.size(1) / 3;
   // [time, 3, heads, head] to three of [1, heads, time, head]
   const at::Tensor split =
-      query_key_value.view({time, 3, heads, width / heads}).permute({1, 2, 0, 3}).unsqueeze(1);
-  return at::scaled_dot_product_attention(split.select(0, 0), split.select(0, 1),
-                                          split.select(0, 2))
-      .squeeze(0)
-      .transpose(0, 1)
-      .reshape({time, width});
+      query_key_value.view({time, 3, heads, head_size}).permute({1, 2, 0, 3}).unsqueeze(1);
+  out.view({time, heads, head_size})
+      .copy_(at::scaled_dot_product_attention(split.select(0, 0), split.select(0, 1),
+                                              split.select(0, 2))
+                 .squeeze(0)
+                 .transpose(0, 1));
+}
+
+at::Tensor window_attention(const at::Tensor& query_key_value, int64_t heads,
+                            const Placement& placement) {
+  at::Tensor out =
+      at::empty({query_key_value.size(0), query_key_value.size(1) / 3}, query_key_value.options());
+  window_attention(query_key_value, heads, placement, out);
+  return out;
 }
 
 }  // namespace voxpod

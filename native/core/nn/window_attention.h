@@ -10,5 +10,8 @@ namespace voxpod {
 /// projection leaves it, to [time, heads * head] of the same type.
 at::Tensor window_attention(const at::Tensor& query_key_value, int64_t heads,
                             const Placement& placement);
+/// Into `out`, which is contiguous.
+void window_attention(const at::Tensor& query_key_value, int64_t heads, const Placement& placement,
+                      at::Tensor& out);
 
 }  // namespace voxpod

@@ -16,23 +16,15 @@ void Model::stop() {
 
 void Model::post(StreamPtr stream, const CancellationPtr& caller, Done<std::vector<float>> done,
                  std::function<std::vector<float>(Stream&, const Cancellation&)> work) {
-  const auto shared = std::make_shared<Done<std::vector<float>>>(std::move(done));
   const auto cancellation = std::make_shared<Cancellation>(caller, stopped_);
-  thread_.post({
-      .run =
-          [stream = std::move(stream), cancellation, shared, work = std::move(work)] {
-            try {
-              cancellation->check();
-              if (stream->finished) {
-                fail(ErrorCode::kInvalidArgument, "The stream was finished: begin another");
-              }
-              (*shared)(work(*stream, *cancellation));
-            } catch (...) {
-              (*shared)(current_error());
-            }
-          },
-      .refuse = [shared](const Error& error) { (*shared)(error); },
-  });
+  thread_.post<std::vector<float>>(
+      cancellation, std::move(done),
+      [stream = std::move(stream), cancellation, work = std::move(work)] {
+        if (stream->finished) {
+          fail(ErrorCode::kInvalidArgument, "The stream was finished: begin another");
+        }
+        return work(*stream, *cancellation);
+      });
 }
 
 void Model::push(StreamPtr stream, std::span<const float> pcm, const CancellationPtr& cancellation,

@@ -72,35 +72,19 @@ void Model::stop() {
   });
 }
 
-template <typename T>
-void Model::post(const CancellationPtr& cancellation, const std::shared_ptr<Done<T>>& done,
-                 std::function<T()> work) {
-  thread_->post({
-      .run =
-          [cancellation, done, work = std::move(work)] {
-            try {
-              cancellation->check();
-              (*done)(work());
-            } catch (...) {
-              (*done)(current_error());
-            }
-          },
-      .refuse = [done](const Error& error) { (*done)(error); },
-  });
-}
-
 void Model::push(Features features, std::span<const float> pcm, const CancellationPtr& cancellation,
                  Done<int64_t> done) {
   const auto guarded = guard(cancellation);
-  post<int64_t>(
-      guarded, std::make_shared<Done<int64_t>>(std::move(done)),
-      [guarded, features = std::move(features), pcm] { return features->push(pcm, *guarded); });
+  thread_->post<int64_t>(guarded, std::move(done), [guarded, features = std::move(features), pcm] {
+    return features->push(pcm, *guarded);
+  });
 }
 
 void Model::finish(Features features, const CancellationPtr& cancellation, Done<int64_t> done) {
   const auto guarded = guard(cancellation);
-  post<int64_t>(guarded, std::make_shared<Done<int64_t>>(std::move(done)),
-                [guarded, features = std::move(features)] { return features->finish(*guarded); });
+  thread_->post<int64_t>(guarded, std::move(done), [guarded, features = std::move(features)] {
+    return features->finish(*guarded);
+  });
 }
 
 void Model::encode(Features features, int64_t start, int64_t frames,
@@ -115,10 +99,10 @@ void Model::encode(Features features, int64_t start, int64_t frames,
     return;
   }
   const auto guarded = guard(cancellation);
-  post<Window>(guarded, std::make_shared<Done<Window>>(std::move(done)),
-               [this, guarded, features = std::move(features), start, frames] {
-                 return decoder_->read_audio(encode_window(*features, start, frames, *guarded));
-               });
+  thread_->post<Window>(
+      guarded, std::move(done), [this, guarded, features = std::move(features), start, frames] {
+        return decoder_->read_audio(encode_window(*features, start, frames, *guarded));
+      });
 }
 
 at::Tensor Model::encode_window(const LogMelStream& features, int64_t start, int64_t frames,
@@ -138,8 +122,8 @@ void Model::detect_language(Window window, int64_t start_of_transcript,
     done(Error(ErrorCode::kInvalidArgument, "The language tokens are not of this vocabulary"));
     return;
   }
-  post<std::vector<float>>(
-      guard(cancellation), std::make_shared<Done<std::vector<float>>>(std::move(done)),
+  thread_->post<std::vector<float>>(
+      guard(cancellation), std::move(done),
       [this, window = std::move(window), start_of_transcript, languages = std::move(languages)] {
         SelfCache cache = decoder_->make_cache(1);
         CachePages pages;
@@ -160,10 +144,11 @@ void Model::align(Window window, AlignRequest request, const CancellationPtr& ca
     return;
   }
   const auto guarded = guard(cancellation);
-  post<Alignment>(guarded, std::make_shared<Done<Alignment>>(std::move(done)),
-                  [this, guarded, window = std::move(window), request = std::move(request)] {
-                    return align_text(*decoder_, geometry_, *window, request, *guarded);
-                  });
+  thread_->post<Alignment>(
+      guarded, std::move(done),
+      [this, guarded, window = std::move(window), request = std::move(request)] {
+        return align_text(*decoder_, geometry_, *window, request, *guarded);
+      });
 }
 
 void Model::decode(Window window, DecodeRequest request, const CancellationPtr& cancellation,

@@ -75,9 +75,6 @@ class Model {
   };
 
   CancellationPtr guard(const CancellationPtr& caller) const;
-  template <typename T>
-  void post(const CancellationPtr& cancellation, const std::shared_ptr<Done<T>>& done,
-            std::function<T()> work);
   at::Tensor encode_window(const LogMelStream& features, int64_t start, int64_t frames,
                            const Cancellation& cancellation) const;
 

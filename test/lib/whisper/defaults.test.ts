@@ -33,7 +33,7 @@ describe('options', () => {
     [{ clipTimestamps: [1, 3, 2] }, /ascending/],
     [{ wordTimestamps: 'yes' }, /true or false/],
     [{ hallucinationSilenceThreshold: 1 }, /says nothing without wordTimestamps: true/],
-    [{ wordTimestamps: true, hallucinationSilenceThreshold: -1 }, /of at least 0/],
+    [{ wordTimestamps: true, hallucinationSilenceThreshold: -1 }, /between 0 and 600/],
     [{ batchSize: 65 }, /between 1 and 64 for batchSize/],
     [{ batchSize: 2, vad: false }, /batchSize above 1 needs to know where/],
     [{ vad: 'silero' }, /a boolean or options of voice activity detection/],

@@ -186,7 +186,7 @@ test('each segment says its language where each window is heard anew', { skip },
 });
 
 test(
-  'a job with a translation decodes its audio once',
+  'a job with a translation decodes its audio for each pass, and holds it for none',
   { skip: skip || (!hasFfmpeg && 'there is no ffmpeg') },
   async (context) => {
     const folder = await temporaryFolder(context);
@@ -202,7 +202,7 @@ test(
     const { output, error } = await run(input);
     assert.match(output?.transcription ?? error ?? '', /sun is shining/);
     assert.ok((output?.translation ?? '').length > 10);
-    assert.equal(readFileSync(calls, 'utf8'), '\n');
+    assert.equal(readFileSync(calls, 'utf8'), '\n\n');
   },
 );
 
@@ -234,6 +234,15 @@ test('each kind of bad input has its code, and the worker lives on', { skip }, a
     [wav({ data: Buffer.alloc(0) }), 'AUDIO_EMPTY'],
     [wav({ data: tone(1) }), 'AUDIO_EMPTY'],
     [wav({ code: 3, bits: 32, data: notANumber }), 'AUDIO_INVALID'],
+    [
+      // Before anything is fetched.
+      {
+        audio: `${filesUrl}/none`,
+        enable_vad: true,
+        vad_parameters: { max_speech_duration_s: 0.1 },
+      },
+      'JOB_INVALID',
+    ],
     [{ audio: `${filesUrl}/empty.wav` }, 'AUDIO_EMPTY'],
     [{ audio: `${filesUrl}/text.mp3` }, hasFfmpeg ? 'AUDIO_INVALID' : 'FFMPEG_MISSING'],
     [{ audio: `${filesUrl}/none` }, 'DOWNLOAD_FAILED'],

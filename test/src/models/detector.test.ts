@@ -46,7 +46,10 @@ test('a shared one is loaded once, when it is asked for, whoever leaves', async 
   const shared = new SharedDetector(async () => {
     loads += 1;
     await new Promise<void>((resolve) => (loaded = resolve));
-    return { detector, dispose: () => Promise.resolve(void (disposals += 1)) };
+    return {
+      ...{ detector, substitute: false },
+      dispose: () => Promise.resolve(void (disposals += 1)),
+    };
   });
   await new SharedDetector(() => assert.fail('nobody asked')).dispose();
   const leaver = new AbortController();
@@ -59,4 +62,23 @@ test('a shared one is loaded once, when it is asked for, whoever leaves', async 
   assert.equal(await shared.get(), detector);
   await shared.dispose();
   assert.deepEqual([loads, disposals], [1, 1]);
+});
+
+test('a substitute serves for a while, then what it stands for is asked for again', async () => {
+  let loads = 0;
+  const load = () =>
+    Promise.resolve({
+      ...{ detector: new EnergyDetector(), substitute: (loads += 1) < 2 },
+      dispose: () => Promise.resolve(),
+    });
+  const patient = new SharedDetector(load, 60_000);
+  assert.equal(await patient.get(), await patient.get());
+  assert.equal(loads, 1);
+  loads = 0;
+  const hasty = new SharedDetector(load, 0);
+  const first = await hasty.get();
+  const second = await hasty.get();
+  assert.notEqual(second, first);
+  assert.equal(await hasty.get(), second);
+  assert.equal(loads, 2);
 });
