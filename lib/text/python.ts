@@ -14,10 +14,11 @@ export function roundHalfEven(value: number): number {
 
 // str.isspace() holds for the four separators U+001C to U+001F and for U+0085, which trim() keeps,
 // and not for the byte order mark, which trim() removes.
-const space =
+/** A class for patterns. */
+export const PYTHON_SPACE =
   '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
-const leading = new RegExp(`^${space}+`, 'u');
-const all = new RegExp(`^${space}$`, 'u');
+const leading = new RegExp(`^${PYTHON_SPACE}+`, 'u');
+const all = new RegExp(`^${PYTHON_SPACE}$`, 'u');
 
 /** Removes what Python's str.strip() removes from both ends. */
 export function strip(text: string): string {

@@ -3,7 +3,7 @@ import { ModelError } from '../../lib/errors.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
 import { CODEC_BYTES, type Family, type Wanted } from './files.js';
-import { BASE_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
+import { BASE_MIRROR, PYPINYIN_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
 
 export interface CatalogueEntry extends Wanted {
   name: string;
@@ -63,6 +63,10 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   f5('f5-tts-base', 'SWivid/F5-TTS', 'F5TTS_Base'),
   f5('f5-tts-base-bigvgan', 'SWivid/F5-TTS', 'F5TTS_Base_bigvgan'),
   f5('e2-tts-base', 'SWivid/E2-TTS', 'E2TTS_Base'),
+  {
+    ...{ name: 'pypinyin', family: 'pypinyin', repository: 'voxpod-mirror/pypinyin' },
+    ...{ hub: undefined, bytes: MB, mirror: PYPINYIN_MIRROR },
+  },
   speech('vocos-mel-24khz', 'vocos', 'charactr/vocos-mel-24khz', 54 * MB),
   speech('bigvgan-v2-24khz', 'bigvgan', 'nvidia/bigvgan_v2_24khz_100band_256x', 450 * MB),
   speech('higgs-audio-v2', 'higgs-audio', 'bosonai/higgs-audio-v2-generation-3B-base', HIGGS_BYTES),

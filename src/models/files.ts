@@ -5,7 +5,14 @@ import { z } from 'zod';
 import { ignoreMissing } from '../storage/paths.js';
 
 export type Family =
-  'whisper' | 'silero-vad' | 'f5-tts' | 'vocos' | 'bigvgan' | 'higgs-audio' | 'higgs-audio-codec';
+  | 'whisper'
+  | 'silero-vad'
+  | 'f5-tts'
+  | 'pypinyin'
+  | 'vocos'
+  | 'bigvgan'
+  | 'higgs-audio'
+  | 'higgs-audio-codec';
 
 /** What is looked for in a repository or folder. */
 export interface Wanted {
@@ -68,6 +75,11 @@ const RULES: Record<Family, Rule> = {
     ],
     lacks: (paths) =>
       paths.some((path) => CHECKPOINT.test(path)) ? [] : ['model_N.safetensors or model_N.pt'],
+  },
+  pypinyin: {
+    what: 'dictionary of pypinyin',
+    choose: (files) => present(files, ['phrases_dict.json', 'pinyin_dict.json']),
+    lacks: (paths) => absent(paths, ['phrases_dict.json', 'pinyin_dict.json']),
   },
   vocos: {
     what: 'Vocos vocoder',

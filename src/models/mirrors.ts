@@ -110,3 +110,24 @@ export const SILERO_VAD_MIRROR: PipMirror = {
     },
   ],
 };
+
+/**
+ * What F5-TTS's reference reads Chinese with (MIT): the readings of words and of characters. The words'
+ * boundaries come with an npm package, lib/text/chinese/segmenter.ts.
+ */
+export const PYPINYIN_MIRROR: PipMirror = {
+  requirements: ['pypinyin==0.55.0'],
+  downloadBytes: 840_203,
+  files: [
+    {
+      path: 'phrases_dict.json',
+      size: 2_545_585,
+      sha256: 'a45ff140a6b631ca9c82127b280a2f414e0aba6bb2824a0e9d1e77fff359c665',
+    },
+    {
+      path: 'pinyin_dict.json',
+      size: 788_780,
+      sha256: '5f294c01e6c6c0a1c8e329c79335a3f8e0b27d06bf1de7a99244b765892d1e5b',
+    },
+  ],
+};

@@ -56,7 +56,7 @@ test('aliases and odd names lead to their repositories', () => {
 });
 
 test('mirrors are pinned in every file', () => {
-  for (const name of ['base', 'tiny.en', 'silero-vad']) {
+  for (const name of ['base', 'tiny.en', 'silero-vad', 'pypinyin']) {
     const { family, mirror } = catalogueEntry(name) ?? {};
     assert.ok(mirror);
     for (const requirement of mirror.requirements) assert.match(requirement, /^[\w-]+==[\d.]+$/);

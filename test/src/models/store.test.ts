@@ -395,5 +395,10 @@ test(
     ) as Record<string, { shape: number[] }>;
     assert.deepEqual(header['onnx::LSTM_210']?.shape, [1, 512, 128]);
     assert.equal((await f.store({ offline: true }).resolve('silero-vad')).source, 'cache');
+
+    const pinyin = await f.store().resolve('pypinyin');
+    assert.deepEqual((await readdir(pinyin.folder)).sort(), [
+      ...['phrases_dict.json', 'pinyin_dict.json', 'voxpod.json'],
+    ]);
   },
 );
