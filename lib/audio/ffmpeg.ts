@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AudioError, messageOf } from '../errors.js';
-import { FfmpegProcess, type FfmpegOptions } from './ffmpeg_process.js';
+import { FfmpegDecoder, type FfmpegOptions } from './ffmpeg_decoder.js';
 import type { PcmSource } from './pcm.js';
 
 /**
@@ -21,7 +21,7 @@ async function openBytes(bytes: Uint8Array, options: FfmpegOptions): Promise<Pcm
     folder = await mkdtemp(join(tmpdir(), 'voxpod-audio-'));
     const path = join(folder, 'audio');
     await writeFile(path, bytes, { mode: 0o600, signal: options.signal });
-    const process = new FfmpegProcess(path, options);
+    const process = new FfmpegDecoder(path, options);
     return {
       sampleRate: process.sampleRate,
       samples: undefined,
@@ -62,5 +62,5 @@ export async function openFfmpeg(
   options: FfmpegOptions,
 ): Promise<PcmSource> {
   options.signal?.throwIfAborted();
-  return typeof input === 'string' ? new FfmpegProcess(input, options) : openBytes(input, options);
+  return typeof input === 'string' ? new FfmpegDecoder(input, options) : openBytes(input, options);
 }

@@ -1,61 +1,36 @@
 /**
- * An ffmpeg child process that decodes audio to 16-bit samples on a pipe: bounded in length and
- * time, at the pace of who reads, killed on abort. The options follow openai-whisper's own call, so
- * that the same file gives the same samples.
+ * An ffmpeg child process with bytes on its pipes: bounded in time, at the pace of who reads, killed
+ * on abort.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AudioError } from '../errors.js';
-import { tooLong, type PcmLimits } from './limits.js';
-import { blockSamples, type PcmSource } from './pcm.js';
 
-export interface FfmpegOptions extends PcmLimits {
+export interface FfmpegRun {
   /** Name or path of the program. */
   program: string;
-  /** Hertz of what comes out. */
-  sampleRate: number;
-  /** Seconds that the program may keep its reader waiting, in all. */
+  arguments: readonly string[];
+  /** Seconds that the program may keep its caller waiting, in all. */
   timeoutSeconds: number;
+  signal?: AbortSignal | undefined;
+  /** Whether it takes bytes by `write`. */
+  takesBytes: boolean;
+  /** Bytes that are taken from it before somebody asks for them; Infinity for no limit. */
+  mostAhead: number;
+  /** Fewer bytes are not handed out before the end. */
+  leastBytes: number;
+  /** What is said where there is no such program. */
+  missing: string;
+  /** What its complaints and its status come to, for someone who does not read ffmpeg's. */
+  explain: (complaints: string, status: number | null) => AudioError;
+  /** Why no more bytes are wanted than so many; undefined where they are. */
+  refuse?: (received: number) => AudioError | undefined;
 }
 
-/**
- * Containers that hold sound, and nothing that refers to other files or addresses: playlists (hls,
- * concat, dash, ...), device and scripting formats stay closed, whatever a job sends.
- */
-const containers = [
-  ...['aac', 'ac3', 'adts', 'aiff', 'amr', 'amrnb', 'amrwb', 'ape', 'asf', 'au', 'avi', 'caf'],
-  ...['dsf', 'dts', 'dtshd', 'eac3', 'flac', 'flv', 'gsm', 'loas', 'matroska', 'mlp', 'mov', 'mp3'],
-  ...['mp4', 'mpc', 'mpc8', 'mpeg', 'mpegts', 'mxf', 'nut', 'ogg', 'rm', 'shn', 'sox', 'tak'],
-  ...['truehd', 'tta', 'voc', 'w64', 'wav', 'webm', 'wv', 'xwma'],
-].join(',');
-
-const missing =
-  'Decoding this audio needs ffmpeg, which was not found. Install it (Debian, Ubuntu: ' +
-  '"apt-get install ffmpeg"; macOS: "brew install ffmpeg"), or give a WAV file of PCM samples.';
-
-function argumentsFor(path: string, sampleRate: number): string[] {
-  return [
-    // Every line with its level: the complaints, and the input's description, which has its length.
-    ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info'],
-    ...['-protocol_whitelist', 'file', '-format_whitelist', containers],
-    // With its protocol named, a path may start with "-" or hold a colon.
-    ...['-i', `file:${path}`],
-    ...['-vn', '-sn', '-dn', '-f', 's16le', '-acodec', 'pcm_s16le', '-ac', '1'],
-    ...['-ar', String(sampleRate), 'pipe:1'],
-  ];
-}
-
-/** What ffmpeg's complaints come to, for someone who does not read ffmpeg's. */
-function undecodable(complaints: string, status: number | null): AudioError {
-  const last = complaints.trim().split('\n').at(-1)?.trim() ?? '';
-  const reason = complaints.includes('not on whitelist')
-    ? 'it is not in a format for sound'
-    : `ffmpeg says "${last || `status ${status}`}"`;
-  return new AudioError(
-    'AUDIO_INVALID',
-    `The audio cannot be decoded: ${reason}. Check that the file is whole and is an audio file.`,
-  );
-}
+/** How ffmpeg is installed, for a message. */
+export const installFfmpeg =
+  'Install it (Debian, Ubuntu: "apt-get install ffmpeg"; macOS: "brew install ffmpeg")';
 
 /** Lines of ffmpeg's log, which come in pieces. */
 class Log {
@@ -84,19 +59,20 @@ class Log {
   }
 }
 
-/** Bytes that are taken from the pipe before somebody asks for them: 64 s at 16 kHz. */
-const mostAhead = 1 << 21;
-/** Fewer are not handed out before the end: 2 s at 16 kHz. */
-const leastBytes = 1 << 16;
+/** The last of the complaints, or the status. */
+export function lastComplaint(complaints: string, status: number | null): string {
+  return complaints.trim().split('\n').at(-1)?.trim() || `status ${status}`;
+}
 
-export class FfmpegProcess implements PcmSource {
-  readonly sampleRate: number;
-  readonly samples = undefined;
-  readonly #options: FfmpegOptions;
+/** Milliseconds without output after which the program waits for input, and the longest wait. */
+const settled = 20;
+const longestSettling = 2000;
+
+/** One call at a time. */
+export class FfmpegProcess {
+  readonly #run: FfmpegRun;
   readonly #child: ChildProcess;
   readonly #log = new Log();
-  readonly #samples = new Int16Array(blockSamples);
-  readonly #block = new Float32Array(blockSamples);
   #queue: Buffer[] = [];
   /** Bytes in the queue, and in all. */
   #queued = 0;
@@ -108,28 +84,28 @@ export class FfmpegProcess implements PcmSource {
   /** Milliseconds that are left of the timeout. */
   #patience: number;
   readonly #onAbort = (): void => {
-    this.#stop(this.#options.signal?.reason);
+    this.#stop(this.#run.signal?.reason);
   };
 
-  constructor(path: string, options: FfmpegOptions) {
-    this.sampleRate = options.sampleRate;
-    this.#options = options;
-    this.#patience = options.timeoutSeconds * 1000;
-    this.#child = spawn(options.program, argumentsFor(path, options.sampleRate), {
-      stdio: ['ignore', 'pipe', 'pipe'],
+  constructor(run: FfmpegRun) {
+    this.#run = run;
+    this.#patience = run.timeoutSeconds * 1000;
+    this.#child = spawn(run.program, run.arguments, {
+      stdio: [run.takesBytes ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       windowsHide: true,
     });
     this.#over = this.#listen();
     this.#hold(false);
   }
 
-  get estimatedSeconds(): number | undefined {
+  /** Seconds of the input as its container has them. */
+  get seconds(): number | undefined {
     return this.#log.seconds;
   }
 
-  async read(): Promise<Float32Array | undefined> {
-    while (this.#queued < leastBytes && !this.#isOver) await this.#wait();
-    const bytes = new Uint8Array(this.#samples.buffer);
+  /** Fills `bytes` with what comes out, once there is enough; gives how many, 0 at the end. */
+  async read(bytes: Uint8Array): Promise<number> {
+    while (this.#queued < this.#run.leastBytes && !this.#isOver) await this.#wait();
     let filled = 0;
     while (filled < bytes.length) {
       const piece = this.#queue.shift();
@@ -139,23 +115,55 @@ export class FfmpegProcess implements PcmSource {
       filled += part.length;
       if (part.length < piece.length) this.#queue.unshift(piece.subarray(part.length));
     }
-    // Half a sample waits for its other half.
-    if (filled % 2 === 1) {
-      filled -= 1;
-      if (!this.#isOver) this.#queue.unshift(Buffer.of(bytes[filled] ?? 0));
-    }
-    this.#queued = this.#queue.reduce((sum, { length }) => sum + length, 0);
-    if (this.#queued < mostAhead) this.#child.stdout?.resume();
-    const count = filled / 2;
-    for (let i = 0; i < count; i++) this.#block[i] = (this.#samples[i] ?? 0) / 32768;
-    if (count > 0) return this.#block.subarray(0, count);
-    // What was decoded before a failure came first, whenever the failure was noticed.
-    if (this.#failure !== undefined) throw this.#failure.reason;
-    return undefined;
+    this.#queued -= filled;
+    if (this.#queued < this.#run.mostAhead) this.#child.stdout?.resume();
+    // What came before a failure comes first, whenever the failure was noticed.
+    if (filled === 0 && this.#failure !== undefined) throw this.#failure.reason;
+    return filled;
   }
 
+  /** All that has come out, which may be nothing yet. */
+  take(): Uint8Array {
+    const all = Buffer.concat(this.#queue);
+    this.#queue = [];
+    this.#queued = 0;
+    return all;
+  }
+
+  /** Gives it bytes, which must not change any more; resolves when it can take further ones. */
+  async write(bytes: Uint8Array): Promise<void> {
+    const { stdin } = this.#child;
+    stdin?.write(bytes);
+    while (stdin?.writableNeedDrain === true && !this.#isOver) await this.#wait();
+    if (this.#failure !== undefined) throw this.#failure.reason;
+  }
+
+  /**
+   * Until it has made of its input what it can, as far as that can be told from outside: it is quiet
+   * for a moment, after something came out where `expects` says that something will.
+   */
+  async settle(expects: boolean): Promise<void> {
+    const started = performance.now();
+    const first = this.#queued;
+    for (let before = -1; !this.#isOver && performance.now() - started < longestSettling;) {
+      const isFed = this.#child.stdin?.writableLength === 0;
+      const isAwaited = expects && this.#queued === first;
+      if (isFed && !isAwaited && this.#received === before) return;
+      before = this.#received;
+      await sleep(settled);
+    }
+  }
+
+  /** The end of the input; resolves when the program has ended, and rejects where it failed. */
+  async end(): Promise<void> {
+    this.#child.stdin?.end();
+    while (!this.#isOver) await this.#wait();
+    if (this.#failure !== undefined) throw this.#failure.reason;
+  }
+
+  /** Ends the program; calls that wait reject. */
   async close(): Promise<void> {
-    this.#stop(new AudioError('FFMPEG_FAILED', 'The audio was closed while it was read.'));
+    this.#stop(new AudioError('FFMPEG_FAILED', 'The audio was closed while it was in use.'));
     this.#hold(true);
     await this.#over;
   }
@@ -166,6 +174,7 @@ export class FfmpegProcess implements PcmSource {
     this.#queue = [];
     this.#queued = 0;
     this.#child.kill('SIGKILL');
+    this.#child.stdin?.destroy();
     this.#child.stdout?.destroy();
     this.#wake();
   }
@@ -178,7 +187,7 @@ export class FfmpegProcess implements PcmSource {
       return;
     }
     const started = performance.now();
-    const { timeoutSeconds } = this.#options;
+    const { timeoutSeconds } = this.#run;
     const timer = setTimeout(() => {
       const message = `ffmpeg did not finish within ${timeoutSeconds} s. Give shorter audio or raise timeoutSeconds.`;
       this.#stop(new AudioError('FFMPEG_FAILED', message));
@@ -194,25 +203,31 @@ export class FfmpegProcess implements PcmSource {
 
   /** Whether Node waits for the program: not for one that nobody reads from any more. */
   #hold(waits: boolean): void {
-    const { stdout, stderr } = this.#child;
-    for (const handle of [this.#child, stdout as Socket, stderr as Socket]) {
-      if (waits) handle.ref();
-      else handle.unref();
+    const { stdin, stdout, stderr } = this.#child;
+    if (waits) this.#child.ref();
+    else this.#child.unref();
+    for (const pipe of [stdin, stdout, stderr] as (Socket | null)[]) {
+      // One that is closed would wait for a connection, with a listener more each time.
+      if (pipe === null || pipe.destroyed) continue;
+      if (waits) pipe.ref();
+      else pipe.unref();
     }
   }
 
   /** Resolves when the program has ended, whatever its end. */
   #listen(): Promise<void> {
     const child = this.#child;
-    const { signal, maxSeconds, sampleRate } = this.#options;
+    const { signal, mostAhead, leastBytes, refuse, explain, missing } = this.#run;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
+    // A program that ends early breaks its pipe; its status says why.
+    child.stdin?.on('error', () => undefined).on('drain', () => this.#wake());
     child.stdout?.on('data', (bytes: Buffer) => {
       if (this.#failure !== undefined) return;
       this.#queue.push(bytes);
       this.#queued += bytes.length;
       this.#received += bytes.length;
-      const seconds = this.#received / 2 / sampleRate;
-      if (seconds > maxSeconds) this.#stop(tooLong(seconds, maxSeconds));
+      const refusal = refuse?.(this.#received);
+      if (refusal !== undefined) this.#stop(refusal);
       if (this.#queued >= mostAhead) child.stdout?.pause();
       if (this.#queued >= leastBytes) this.#wake();
     });
@@ -236,7 +251,7 @@ export class FfmpegProcess implements PcmSource {
       });
       child.on('close', (status, killedBy) => {
         if (status === 0) end(undefined);
-        else if (killedBy === null) end(undecodable(this.#log.complaints, status));
+        else if (killedBy === null) end(explain(this.#log.complaints, status));
         else end(new AudioError('FFMPEG_FAILED', `ffmpeg was ended by ${killedBy}.`));
       });
     });

@@ -60,3 +60,14 @@ export async function collect(source: Pick<PcmSource, 'read' | 'close'>): Promis
   }
   return all;
 }
+
+/** One array of several. */
+export function concatenate(pieces: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}

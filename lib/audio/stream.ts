@@ -7,7 +7,7 @@ import type { Resampler } from '../native.js';
 import { checkNumber } from '../validate.js';
 import type { AudioSource } from '../whisper/types.js';
 import { openFfmpeg } from './ffmpeg.js';
-import type { FfmpegOptions } from './ffmpeg_process.js';
+import type { FfmpegOptions } from './ffmpeg_decoder.js';
 import { freeArray } from './free.js';
 import { tooLong } from './limits.js';
 import { samplesSource, type PcmSource } from './pcm.js';
@@ -16,7 +16,10 @@ import { openWav } from './wav.js';
 import { looksLikeWav } from './wav_header.js';
 
 export type OpenAudioOptions = Pick<FfmpegOptions, 'sampleRate' | 'signal'> &
-  Partial<Pick<FfmpegOptions, 'maxSeconds' | 'timeoutSeconds' | 'program'>>;
+  Partial<Pick<FfmpegOptions, 'maxSeconds' | 'timeoutSeconds' | 'program'>> & {
+    /** WAV and samples keep the rate that they have; `sampleRate` is then that of all others. */
+    keepRate?: boolean;
+  };
 
 export const audioDefaults = { maxSeconds: 86_400, timeoutSeconds: 900, program: 'ffmpeg' };
 
@@ -61,6 +64,11 @@ export class AudioStream {
     if (source.sampleRate === rate) return;
     const native = loadNative();
     this.#resampler = new native.Resampler(source.sampleRate, rate);
+  }
+
+  /** Hertz of what is read. */
+  get sampleRate(): number {
+    return this.#rate;
   }
 
   /** Seconds; undefined where nothing says how long the audio is. What is read is what counts. */
@@ -217,7 +225,8 @@ export async function openAudio(
   const opened = await openSource(source, { ...audioDefaults, ...options });
   try {
     signal?.throwIfAborted();
-    return new AudioStream(opened, sampleRate, signal);
+    const rate = options.keepRate === true ? opened.sampleRate : sampleRate;
+    return new AudioStream(opened, rate, signal);
   } catch (error) {
     await opened.close();
     throw error;
