@@ -17,6 +17,10 @@ export type ErrorCode =
   | 'AUDIO_TOO_LARGE'
   | 'FFMPEG_MISSING'
   | 'FFMPEG_FAILED'
+  /* Speaking. */
+  | 'VOICE_UNKNOWN'
+  /** A named voice's files are not as they should be. */
+  | 'VOICE_INVALID'
   /* Model files. */
   | 'MODEL_NOT_FOUND'
   | 'MODEL_UNKNOWN'

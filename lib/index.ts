@@ -20,7 +20,34 @@ export type {
   WhisperOptions,
   Word,
 } from './whisper/types.js';
-export type { BuildInfo, WhisperGeometry } from './native.js';
+export type { BuildInfo, F5Geometry, WhisperGeometry } from './native.js';
+export { F5TTS } from './f5/f5.js';
+export { Voice } from './f5/voice.js';
+export type {
+  EditOptions,
+  F5Info,
+  F5Options,
+  FlowOptions,
+  NamedVoice,
+  SpeakOptions,
+  SpeakProgress,
+  Speech,
+  SpeechBlock,
+  SpeechSummary,
+  SpokenChunk,
+  Transcriber,
+  VoiceOptions,
+} from './f5/types.js';
+export type { TimedWord } from './f5/reference_text.js';
+export type { SpeechEdit } from './f5/speech_edit.js';
+export {
+  encodeAudio,
+  openEncoder,
+  type AudioEncoder,
+  type AudioFormat,
+  type EncodeAudioOptions,
+} from './audio/encode.js';
+export { spectrogramPng, type SpectrogramOptions } from './audio/spectrogram.js';
 export { SileroDetector } from './vad/silero.js';
 export { EnergyDetector } from './vad/energy.js';
 export { detectSpeech, SpeechSpans } from './vad/speech_spans.js';

@@ -3,7 +3,7 @@ import { openAudio, type AudioStream } from '../audio/stream.js';
 import { AudioError } from '../errors.js';
 import type { EncodedWindow, FeatureStream, WhisperModel } from '../native.js';
 import type { WhisperTokenizer } from '../text/tokenizer.js';
-import type { Call } from './calls.js';
+import type { Call } from '../calls.js';
 import { secondsAt, windowFrames } from './segments.js';
 import type { AudioSource, LanguageDetection } from './types.js';
 

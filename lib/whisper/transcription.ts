@@ -1,6 +1,6 @@
 /** One transcription: the seek loop over a loaded model, one window after another or in batches. */
 import { splitWords } from '../text/words.js';
-import type { Call } from './calls.js';
+import type { Call } from '../calls.js';
 import type { ResolvedTranscribeOptions } from './defaults.js';
 import { inOrder } from './in_order.js';
 import { ProgressReporter } from './progress.js';

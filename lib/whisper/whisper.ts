@@ -4,7 +4,7 @@ import { ArgumentError, ModelError, invalidArgument } from '../errors.js';
 import type { NativeModule } from '../native.js';
 import { WhisperTokenizer } from '../text/tokenizer.js';
 import { checkOptions, checkSignal, checkString } from '../validate.js';
-import { Call, CallList } from './calls.js';
+import { Call, CallList } from '../calls.js';
 import { checkFolder, isMultilingual } from './config.js';
 import {
   resolveTranscribeOptions,

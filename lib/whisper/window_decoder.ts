@@ -2,7 +2,7 @@
 import type { DecodeRequest } from '../native.js';
 import { roundHalfEven, strip } from '../text/python.js';
 import type { WhisperTokenizer } from '../text/tokenizer.js';
-import type { Call } from './calls.js';
+import type { Call } from '../calls.js';
 import { compressionRatio } from './compression.js';
 import type { ResolvedTranscribeOptions } from './defaults.js';
 import { decodeWithFallback, type Attempt } from './fallback.js';

@@ -1,5 +1,5 @@
 /** What a window's transcript starts with: its language and the task. */
-import type { Call } from './calls.js';
+import type { Call } from '../calls.js';
 import { detectLanguage, type LoadedWhisper, type WindowSource } from './recording.js';
 import type { LanguageDetection, TranscribeOptions } from './types.js';
 

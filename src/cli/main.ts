@@ -13,6 +13,7 @@ const COMMANDS: Record<string, () => Promise<CommandModule>> = {
   setup: () => import('./setup.js'),
   info: () => import('./info.js'),
   transcribe: () => import('./transcribe.js'),
+  speak: () => import('./speak.js'),
   worker: () => import('./worker.js'),
   serve: () => import('./serve.js'),
   submit: () => import('./submit.js'),
@@ -27,7 +28,9 @@ const EXIT_USAGE = 2;
 
 async function main(argv: string[]): Promise<void> {
   const program = new Command('voxpod')
-    .description('Speech worker for RunPod serverless; transcribes with Whisper')
+    .description(
+      'Speech worker for RunPod serverless; transcribes with Whisper, speaks with F5-TTS',
+    )
     .version(packageVersion(), '-V, --version')
     .option('--verbose', 'print the stack of an error')
     .exitOverride()

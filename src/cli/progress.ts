@@ -2,6 +2,8 @@
 import cliProgress from 'cli-progress';
 import { formatBytes } from '../storage/disk.js';
 
+type Unit = 'bytes' | 'seconds' | 'chunks';
+
 export class ProgressBar {
   readonly #stream: NodeJS.WriteStream;
   #bar: cliProgress.SingleBar | undefined;
@@ -12,10 +14,13 @@ export class ProgressBar {
   }
 
   /** Shows how far `label` has come; another label starts another bar. */
-  update(label: string, value: number, total: number, unit: 'bytes' | 'seconds'): void {
+  update(label: string, value: number, total: number, unit: Unit): void {
     if (!this.#stream.isTTY || total <= 0) return;
     if (this.#bar !== undefined && this.#label !== label) this.clear();
-    const shown = { label, of: `${format(value, unit)} of ${format(total, unit)}` };
+    const shown = {
+      label,
+      of: `${format(value, unit)} of ${format(total, unit)}${unit === 'chunks' ? ' chunks' : ''}`,
+    };
     if (this.#bar === undefined) {
       this.#label = label;
       this.#bar = new cliProgress.SingleBar({
@@ -47,7 +52,8 @@ export class ProgressBar {
   }
 }
 
-function format(value: number, unit: 'bytes' | 'seconds'): string {
+function format(value: number, unit: Unit): string {
+  if (unit === 'chunks') return `${Math.floor(value)}`;
   if (unit === 'bytes') return formatBytes(Math.round(value));
   const minutes = Math.floor(value / 60);
   return `${minutes}:${String(Math.floor(value % 60)).padStart(2, '0')}`;

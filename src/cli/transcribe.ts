@@ -13,7 +13,7 @@ import {
   type TranscriptFormat,
 } from '../../lib/index.js';
 import { resolveTranscribeOptions } from '../../lib/whisper/defaults.js';
-import { requireWhisper } from '../models/catalogue.js';
+import { requireFamily } from '../models/catalogue.js';
 import { loadDetector } from '../models/detector.js';
 import { ModelStore, type ResolveOptions } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
@@ -166,7 +166,7 @@ async function load(
   const { model, device, dtype, threads } = options;
   const log = (line: string): void => progress.line(line);
   const store = new ModelStore({ log: { info: log, warn: log } });
-  requireWhisper(model);
+  requireFamily(model, 'whisper');
   const fetching = (name: string): ResolveOptions => ({
     signal,
     onProgress: ({ phase, bytes, total }) => {

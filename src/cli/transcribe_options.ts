@@ -44,7 +44,7 @@ export interface Options {
 }
 
 /** The entries that have a value: an option that is not given is no option. */
-function given<Values extends object>(
+export function given<Values extends object>(
   values: Values,
 ): { [Key in keyof Values]?: Exclude<Values[Key], undefined> } {
   const entries = Object.entries(values).filter(([, value]) => value !== undefined);

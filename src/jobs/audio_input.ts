@@ -25,6 +25,14 @@ export interface FetchedAudio {
   dispose(): Promise<void>;
 }
 
+/** What a job calls the two, for messages. */
+export interface FieldNames {
+  audio: string;
+  base64: string;
+}
+
+const FIELDS: FieldNames = { audio: 'audio', base64: 'audio_base64' };
+
 /** No payload that RunPod delivers holds more; this bounds what other callers can send. */
 const MAX_BASE64_BYTES = 64 * 1024 * 1024;
 
@@ -36,10 +44,14 @@ export async function fetchAudio(
   input: AudioInput,
   options: AudioInputOptions,
   signal: AbortSignal,
+  names: FieldNames = FIELDS,
 ): Promise<FetchedAudio> {
   const { audio, audio_base64: base64 } = input;
   if (audio && base64) {
-    throw new JobError('JOB_INVALID', 'Must provide either audio or audio_base64, not both');
+    throw new JobError(
+      'JOB_INVALID',
+      `Must provide either ${names.audio} or ${names.base64}, not both`,
+    );
   }
   if (audio) {
     const limits = { ...TRANSFER_LIMITS, ...options.limits };
@@ -47,11 +59,11 @@ export async function fetchAudio(
     return download(audio, limits, { allowPrivate: options.allowPrivateUrls, signal });
   }
   if (base64) {
-    return { source: decodeBase64(base64), dispose: () => Promise.resolve() };
+    return { source: decodeBase64(base64, names), dispose: () => Promise.resolve() };
   }
   throw new JobError(
     'JOB_INVALID',
-    'Must provide either audio (a URL) or audio_base64 (the bytes of a file in base64)',
+    `Must provide either ${names.audio} (a URL) or ${names.base64} (the bytes of a file in base64)`,
   );
 }
 
@@ -59,11 +71,11 @@ export async function fetchAudio(
  * Decodes standard base64; line breaks, as encoders put in, are allowed.
  * @throws JobError JOB_INVALID.
  */
-export function decodeBase64(text: string): Uint8Array {
+export function decodeBase64(text: string, names: FieldNames = FIELDS): Uint8Array {
   if (text.length > (MAX_BASE64_BYTES / 3) * 4 * 1.05) {
     throw new JobError(
       'JOB_INVALID',
-      `audio_base64 holds more than ${MAX_BASE64_BYTES} bytes. Give a URL in audio instead`,
+      `${names.base64} holds more than ${MAX_BASE64_BYTES} bytes. Give a URL in ${names.audio} instead`,
     );
   }
   const compact = text.replace(/[\r\n\t ]+/g, '');
@@ -71,7 +83,7 @@ export function decodeBase64(text: string): Uint8Array {
   if (compact.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(compact)) {
     throw new JobError(
       'JOB_INVALID',
-      'audio_base64 is not base64. Send the bytes of an audio file in standard base64, padded and without a "data:" prefix',
+      `${names.base64} is not base64. Send the bytes of an audio file in standard base64, padded and without a "data:" prefix`,
     );
   }
   return Buffer.from(compact, 'base64');

@@ -1,9 +1,13 @@
 /** Counts which jobs are in the engine and which still get ready for it. */
 import type { EngineLoad } from '../runpod/isolated_protocol.js';
+import type { SpeechPool } from './speech.js';
 import type { WhisperPool } from './transcription.js';
 
 /** A job that is not in the engine after this long downloads, most likely, and will for a while. */
 const SLOW_MS = 250;
+
+/** Where jobs have their models from. */
+export type JobPool = WhisperPool & SpeechPool;
 
 export class LoadMeter {
   readonly #report: (load: EngineLoad) => void;
@@ -37,25 +41,29 @@ export class LoadMeter {
       this.#preparing += 1;
       this.#changed();
     }, SLOW_MS);
+    // From here on the job needs the engine: it waits for a model, or for its turn, or computes.
+    const engage = async <Lease extends { release(): void }>(
+      acquire: () => Promise<Lease>,
+    ): Promise<Lease> => {
+      settle();
+      const leave = this.#enter();
+      try {
+        const lease = await acquire();
+        const release = (): void => {
+          lease.release();
+          leave();
+        };
+        return { ...lease, release };
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    };
     return {
       end: settle,
       pool: (pool) => ({
-        // From here on the job needs the engine: it waits for a model, or for its turn, or computes.
-        acquireWhisper: async (name, options) => {
-          settle();
-          const leave = this.#enter();
-          try {
-            const lease = await pool.acquireWhisper(name, options);
-            const release = (): void => {
-              lease.release();
-              leave();
-            };
-            return { whisper: lease.whisper, release };
-          } catch (error) {
-            leave();
-            throw error;
-          }
-        },
+        acquireWhisper: (...args) => engage(() => pool.acquireWhisper(...args)),
+        acquireSpeech: (...args) => engage(() => pool.acquireSpeech(...args)),
       }),
     };
   }
@@ -80,6 +88,6 @@ export class LoadMeter {
 
 export interface JobMeter {
   /** The pool for this job. */
-  pool(pool: WhisperPool): WhisperPool;
+  pool(pool: JobPool): JobPool;
   end(): void;
 }

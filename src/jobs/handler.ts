@@ -1,24 +1,21 @@
 /** The worker's one handler: a job with `text` is speech, one with `audio` is a transcription. */
 import { JobError } from '../../lib/errors.js';
 import type { Handler } from '../runpod/job.js';
-import { parseSpeech } from './speech_schema.js';
+import { speechHandler, type SpeechHandlerOptions } from './speech.js';
 import { transcriptionHandler, type TranscriptionHandlerOptions } from './transcription.js';
 
-export type JobHandlerOptions = TranscriptionHandlerOptions;
+export type JobHandlerOptions = TranscriptionHandlerOptions & SpeechHandlerOptions;
 
 export type JobKind = 'speech' | 'transcription';
 
 export function jobHandler(options: JobHandlerOptions): Handler {
   const transcribe = transcriptionHandler(options);
+  const speak = speechHandler(options);
   return async (job, context): Promise<unknown> => {
     // First of all: a job with credentials is told so, and not that a field is unknown.
     await options.buckets?.forJob(job);
-    if (kindOf(job.input) === 'transcription') return transcribe(job, context);
-    parseSpeech(job.input);
-    throw new JobError(
-      'MODEL_UNSUPPORTED',
-      'This version has no speech engine yet: the job is well-formed, but it can only transcribe. Send audio or audio_base64 for a transcription',
-    );
+    const handle = kindOf(job.input) === 'transcription' ? transcribe : speak;
+    return handle(job, context);
   };
 }
 

@@ -6,16 +6,19 @@
  * refused instead of being ignored; what null then means is in `x-model-default`.
  */
 import { z } from 'zod';
+import { JobError } from '../../lib/errors.js';
 import { parseInput } from './parse_input.js';
 
 type Family = 'F5-TTS' | 'Higgs Audio V2';
 
 /** Names of models whose family is known without looking at their files. */
-const FAMILIES: Readonly<Record<string, Family>> = {
-  'f5-tts': 'F5-TTS',
-  'e2-tts': 'F5-TTS',
-  'higgs-audio-v2': 'Higgs Audio V2',
-};
+const FAMILIES: readonly [RegExp, Family][] = [
+  [/^(f5|e2)-tts(-|$)/i, 'F5-TTS'],
+  [/^higgs-audio-v2(-|$)/i, 'Higgs Audio V2'],
+];
+
+const familyOf = (model: string | null): Family | undefined =>
+  FAMILIES.find(([name]) => name.test(model ?? ''))?.[1];
 
 /** An option of one family; null stands for `fallback`. */
 const of = <T>(family: Family, schema: z.ZodType<T>, fallback: T | null, description: string) =>
@@ -49,7 +52,7 @@ const fields = {
   model: name('model')
     .nullable()
     .default(null)
-    .describe(`${Object.keys(FAMILIES).join(', ')}, ...; null: the worker's first speech model`),
+    .describe("f5-tts, e2-tts, higgs-audio-v2, ...; null: the worker's first speech model"),
   voice: name('voice')
     .nullable()
     .default(null)
@@ -104,6 +107,11 @@ const fields = {
     .default(true)
     .describe('Write numbers, dates, units and abbreviations out in words first'),
 
+  spectrogram: z
+    .boolean()
+    .default(false)
+    .describe('Draw the sound as a PNG, too: its mel spectrogram. Not of a stream'),
+
   steps: f5(z.number().int().min(1).max(128), 32, 'Steps of the flow; 16 and 7 are faster'),
   cfg_strength: f5(z.number().min(0).max(10), 2, 'Classifier-free guidance: how closely to follow'),
   sway_sampling_coef: f5(
@@ -150,6 +158,27 @@ const fields = {
   ),
 };
 
+/** Options of a family other than this one that an input has, with that family. */
+function foreignOptions(input: object, family: Family): [key: string, family: string][] {
+  return [...FAMILY_OF_OPTION].filter(
+    ([key, needed]) => needed !== family && (input as Record<string, unknown>)[key] !== null,
+  );
+}
+
+/**
+ * For a model whose family its name did not tell.
+ * @throws JobError JOB_INVALID
+ */
+export function refuseOtherFamilies(input: SpeechInput, family: Family, model: string): void {
+  const [foreign] = foreignOptions(input, family);
+  if (foreign === undefined) return;
+  const [key, needed] = foreign;
+  throw new JobError(
+    'JOB_INVALID',
+    `The job's input is wrong: ${key}: is an option of ${needed}, which ${model} is not`,
+  );
+}
+
 /** Keys of the options that one family alone has. */
 const FAMILY_OF_OPTION = new Map<string, string>(
   Object.entries(fields).flatMap(([key, schema]): [string, string][] => {
@@ -173,17 +202,20 @@ export const speechSchema = z
     if (input.reference_text !== null && !reference) {
       refuse('reference_text', 'belongs to a reference_audio or reference_audio_base64: send one');
     }
-    const family = FAMILIES[input.model?.toLowerCase() ?? ''];
+    const family = familyOf(input.model);
     const cloning = reference || input.voice !== null;
     if (family === 'F5-TTS' && !cloning) {
       refuse('voice', `${input.model ?? ''} speaks with a given voice: send it or a reference`);
     }
-    for (const [key, value] of Object.entries(input)) {
-      const needed = FAMILY_OF_OPTION.get(key);
-      if (value === null || needed === undefined) continue;
-      if (family !== undefined && needed !== family) {
-        refuse(key, `is an option of ${needed}, which ${input.model ?? ''} is not`);
-      }
+    if (input.stream && input.output === 'url') {
+      refuse('output', 'is url, and stream sends the sound itself: choose one');
+    }
+    if (input.stream && input.spectrogram) {
+      refuse('spectrogram', 'is of the whole sound, which a stream never has: leave one out');
+    }
+    if (family === undefined) return;
+    for (const [key, needed] of foreignOptions(input, family)) {
+      refuse(key, `is an option of ${needed}, which ${input.model ?? ''} is not`);
     }
   })
   .describe('Input of a speech job');
@@ -194,14 +226,20 @@ export const speechOutputSchema = z
   .object({
     audio_base64: z.string().optional().describe('The file in base64; or audio_url'),
     audio_url: z.string().optional().describe('A presigned link to the file in the bucket'),
+    spectrogram_base64: z.string().optional().describe('A PNG in base64, where it was asked for'),
     expires_at: z.string().optional().describe('When the link ends: ISO 8601, UTC'),
     format: fields.format.unwrap().describe('As it was asked for'),
     sample_rate: z.number().int().describe('Hertz'),
     duration: z.number().min(0).describe('Seconds'),
     seed: z.number().int().min(0).describe('Given or drawn: with it the same sound comes again'),
     model: z.string().describe('Name of the model'),
+    warnings: z
+      .array(z.string())
+      .describe('What may sound badly, and why: a reference that was cut, say. Mostly none'),
   })
   .describe('Output of a speech job');
+
+export type SpeechOutput = z.output<typeof speechOutputSchema>;
 
 /** @throws JobError JOB_INVALID that names every wrong or unknown option. */
 export function parseSpeech(input: unknown): SpeechInput {

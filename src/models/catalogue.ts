@@ -3,7 +3,13 @@ import { ModelError } from '../../lib/errors.js';
 import { didYouMean, nearest } from '../../lib/validate.js';
 import type { PipMirror } from '../storage/pip_mirror.js';
 import { CODEC_BYTES, type Family, type Wanted } from './files.js';
-import { BASE_MIRROR, PYPINYIN_MIRROR, SILERO_VAD_MIRROR, TINY_EN_MIRROR } from './mirrors.js';
+import {
+  BASE_MIRROR,
+  F5_VOCABULARY_MIRROR,
+  PYPINYIN_MIRROR,
+  SILERO_VAD_MIRROR,
+  TINY_EN_MIRROR,
+} from './mirrors.js';
 
 export interface CatalogueEntry extends Wanted {
   name: string;
@@ -63,6 +69,11 @@ const CATALOGUE: readonly CatalogueEntry[] = [
   f5('f5-tts-base', 'SWivid/F5-TTS', 'F5TTS_Base'),
   f5('f5-tts-base-bigvgan', 'SWivid/F5-TTS', 'F5TTS_Base_bigvgan'),
   f5('e2-tts-base', 'SWivid/E2-TTS', 'E2TTS_Base'),
+  {
+    // The same for all of them, and in few of their folders.
+    ...speech('f5-tts-vocabulary', 'f5-tts-vocabulary', 'voxpod-part/f5-tts-vocabulary', 14_000),
+    ...{ hub: 'SWivid/F5-TTS', subfolder: 'F5TTS_v1_Base', mirror: F5_VOCABULARY_MIRROR },
+  },
   {
     ...{ name: 'pypinyin', family: 'pypinyin', repository: 'voxpod-mirror/pypinyin' },
     ...{ hub: undefined, bytes: MB, mirror: PYPINYIN_MIRROR },
@@ -135,28 +146,40 @@ export function parseModelName(name: string): ModelReference {
   );
 }
 
+/** What a family's models do, for messages. */
+const ABILITIES = {
+  whisper: 'cannot transcribe: it is no Whisper model',
+  'f5-tts': 'cannot speak: it is no model of F5-TTS or E2-TTS',
+} as const;
+
 /**
  * Refuses what is known to be another family's before it is fetched. Folders, and repositories that the
  * catalogue does not know, pass.
  * @throws ModelError MODEL_UNSUPPORTED
  */
-export function requireWhisper(name: string): void {
-  const entry = catalogueEntry(name) ?? entryOf(name.split('@', 1)[0] ?? '');
-  if (entry === undefined || entry.family === 'whisper') return;
+export function requireFamily(name: string, family: keyof typeof ABILITIES): void {
+  const known = familyOf(name);
+  if (known === undefined || known === family) return;
   throw new ModelError(
     'MODEL_UNSUPPORTED',
-    `${name} cannot transcribe: it is no Whisper model. Those are ${modelNames('whisper').join(', ')}`,
+    `${name} ${ABILITIES[family]}. Those are ${modelNames(family).join(', ')}`,
   );
+}
+
+/** The family of a name; undefined for folders and for repositories that the catalogue does not know. */
+export function familyOf(name: string): Family | undefined {
+  return (catalogueEntry(name) ?? entryOf(name.split('@', 1)[0] ?? ''))?.family;
 }
 
 /** Where the mirror's files go: they are not the hub's, file by file. */
 export function mirrorRepository(
-  model: Pick<ModelReference, 'name' | 'repository' | 'hub'>,
+  model: Pick<ModelReference, 'name' | 'repository' | 'hub' | 'family'>,
 ): string {
-  return model.hub === undefined ? model.repository : `${MIRROR_PREFIX}${model.name}`;
+  if (model.hub === undefined) return model.repository;
+  return `${MIRROR_PREFIX}${model.family === 'whisper' ? 'whisper-' : ''}${model.name}`;
 }
 
-const MIRROR_PREFIX = 'voxpod-mirror/whisper-';
+const MIRROR_PREFIX = 'voxpod-mirror/';
 
 /** Repositories that a model may lie under in a cache or in the bucket. */
 export function repositoriesOf(model: ModelReference): string[] {
@@ -166,7 +189,9 @@ export function repositoriesOf(model: ModelReference): string[] {
 
 /** The catalogue's name of what lies under a repository, else the repository itself. */
 export function modelNameOf(repository: string): string {
-  if (repository.startsWith(MIRROR_PREFIX)) return repository.slice(MIRROR_PREFIX.length);
+  if (repository.startsWith(MIRROR_PREFIX)) {
+    return repository.slice(MIRROR_PREFIX.length).replace(/^whisper-/, '');
+  }
   return entryOf(repository)?.name ?? repository;
 }
 

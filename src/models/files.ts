@@ -2,12 +2,14 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { latestCheckpoint } from '../../lib/f5/checkpoint_name.js';
 import { ignoreMissing } from '../storage/paths.js';
 
 export type Family =
   | 'whisper'
   | 'silero-vad'
   | 'f5-tts'
+  | 'f5-tts-vocabulary'
   | 'pypinyin'
   | 'vocos'
   | 'bigvgan'
@@ -70,11 +72,16 @@ const RULES: Record<Family, Rule> = {
     what: 'F5-TTS or E2-TTS model',
     // The vocabulary is the same in all of the authors' folders, and lies in few of them.
     choose: (files) => [
-      ...latestCheckpoint(files),
+      ...[latestCheckpoint(files.map(({ path }) => path)) ?? []].flat(),
       ...present(files, ['vocab.txt', 'config.yaml', 'config.yml']),
     ],
     lacks: (paths) =>
-      paths.some((path) => CHECKPOINT.test(path)) ? [] : ['model_N.safetensors or model_N.pt'],
+      latestCheckpoint(paths) === undefined ? ['model_N.safetensors or model_N.pt'] : [],
+  },
+  'f5-tts-vocabulary': {
+    what: "vocabulary of F5-TTS's authors",
+    choose: (files) => present(files, ['vocab.txt']),
+    lacks: (paths) => absent(paths, ['vocab.txt']),
   },
   pypinyin: {
     what: 'dictionary of pypinyin',
@@ -244,17 +251,4 @@ function hasSafetensors(paths: readonly string[]): boolean {
   if (paths.includes('model.safetensors')) return true;
   const shards = paths.filter((path) => SHARD.test(path));
   return paths.includes(INDEX) && shards.length === Number(SHARD.exec(shards[0] ?? '')?.[1]);
-}
-
-/** As F5-TTS's trainer names them; a .pt holds the same weights beside the optimizer's state. */
-const CHECKPOINT = /^model_(\d+|last)\.(safetensors|pt)$/;
-
-function latestCheckpoint(files: readonly ListedFile[]): string[] {
-  const found = files.flatMap(({ path }) => {
-    const [, step, format] = CHECKPOINT.exec(path) ?? [];
-    if (step === undefined) return [];
-    return [{ path, safe: format === 'safetensors', step: step === 'last' ? Infinity : +step }];
-  });
-  found.sort((a, b) => Number(b.safe) - Number(a.safe) || (b.step > a.step ? 1 : -1));
-  return found.slice(0, 1).map(({ path }) => path);
 }

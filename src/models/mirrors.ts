@@ -131,3 +131,17 @@ export const PYPINYIN_MIRROR: PipMirror = {
     },
   ],
 };
+
+/** The vocabulary of all models of F5-TTS's authors, as their own package (MIT) carries it. */
+export const F5_VOCABULARY_MIRROR: PipMirror = {
+  requirements: ['f5-tts==1.1.20'],
+  downloadBytes: 1_320_281,
+  files: [
+    {
+      path: 'F5TTS_v1_Base/vocab.txt',
+      size: 11_255,
+      sha256: '4e173934be56219eb38759fa8d4c48132d5a34454f0c44abce409bcf6a07ec46',
+      parts: ['vocab.txt'],
+    },
+  ],
+};

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +19,7 @@ import {
 import { ModelPool } from '../../src/models/pool.js';
 import { ModelStore } from '../../src/models/store.js';
 import { LocalPlatform } from '../../src/server/platform.js';
+import { writeTinyModel } from '../lib/f5/tiny_model.js';
 import { baseFolder, tinyFolder, whyNotReal } from '../src/models/real.js';
 import {
   endpointOf,
@@ -161,6 +164,7 @@ describe('on a local platform', () => {
   let worker: StartedWorker;
   let server: Server;
   let origin: string;
+  let speechFolder: string;
 
   before(async () => {
     server = createServer((request, response) => {
@@ -176,6 +180,8 @@ describe('on a local platform', () => {
     const address = server.address();
     origin = typeof address === 'object' ? `http://127.0.0.1:${address?.port ?? 0}` : '';
     platform = await LocalPlatform.start({ holdMs: 1000 });
+    speechFolder = await mkdtemp(join(tmpdir(), 'voxpod-docs-'));
+    await writeTinyModel(speechFolder);
     pool = new ModelPool({ store: new ModelStore({ offline: true }), maxModels: 2 });
     worker = startWorker(platform, {
       handler: jobHandler({
@@ -185,6 +191,7 @@ describe('on a local platform', () => {
           ['base', baseFolder],
           ['tiny.en', tinyFolder],
         ]),
+        speechModels: new Map([['f5-tts', speechFolder]]),
         buckets: JobBuckets.fromEnvironment({}),
       }),
     });
@@ -196,12 +203,15 @@ describe('on a local platform', () => {
     await platform.close();
     server.closeAllConnections();
     server.close();
+    await rm(speechFolder, { recursive: true });
   });
 
   /** Posts an example as it is, but for where its audio is. */
   async function run(value: Json): Promise<{ status: string; output?: unknown; error?: string }> {
     const request = JSON.parse(JSON.stringify(value).replaceAll(HOST, origin)) as { input: Json };
-    if ('audio_base64' in request.input) request.input['audio_base64'] = speech.toString('base64');
+    for (const name of ['audio_base64', 'reference_audio_base64']) {
+      if (name in request.input) request.input[name] = speech.toString('base64');
+    }
     const response = await fetch(`${platform.baseUrl}/local/run`, {
       method: 'POST',
       headers: { Authorization: 'Bearer key', 'Content-Type': 'application/json' },
@@ -237,6 +247,7 @@ describe('on a local platform', () => {
     test(`${section}: the ${kind} runs, and its output is as documented`, { skip }, async () => {
       const { status, output, error } = await run(value);
       assert.equal(status, 'COMPLETED', error);
+      if (kindOf(value['input']) === 'speech') return assertSpeech(value['input'] as Json, output);
       assert.deepEqual(transcriptionOutputSchema.parse(output), output);
       const [documented] = ofKind('output transcription');
       const wanted = value['input'] as Json;
@@ -252,6 +263,19 @@ describe('on a local platform', () => {
       await eventually('its webhook is called', () => hooked.length > 0);
       assert.deepEqual([hooked[0]?.['status'], hooked[0]?.['output']], ['COMPLETED', output]);
     });
+  }
+
+  function assertSpeech(input: Json, output: unknown): void {
+    const { audio_base64: sound, ...rest } = speechOutputSchema.strict().parse(output);
+    const [documented] = ofKind('output speech');
+    const expected = { ...documented?.value };
+    // It is in the output itself here, not in a bucket.
+    delete expected['audio_url'];
+    delete expected['expires_at'];
+    assert.deepEqual(shapeOf({ ...rest, warnings: [] }), shapeOf(expected));
+    assert.equal(rest.format, input['format'] ?? 'wav');
+    assert.equal(rest.seed, input['seed'] ?? rest.seed);
+    assert.ok(Buffer.from(sound ?? '', 'base64').length > 16_000);
   }
 
   test('the status has the documented keys', async () => {
@@ -280,6 +304,8 @@ test('progress, streams and links are as the code makes them', () => {
   const keys = (kind: string): string[] => Object.keys(ofKind(kind)[0]?.value ?? {});
   const progress = ['position', 'fraction', 'duration', 'estimated_seconds_left'];
   assert.deepEqual(keys('progress'), progress);
+  const spoken = ['fraction', 'chunk', 'chunks', 'estimated_seconds_left'];
+  assert.deepEqual(keys('progress speech'), spoken);
   assert.deepEqual(keys('output link'), ['result_url', 'bytes', 'expires_at']);
   assert.deepEqual(keys('stream'), ['status', 'stream']);
 });

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeAudio } from '../../../lib/audio/decode.js';
 import { loadNative } from '../../../lib/binding.js';
 import type { EncodedWindow, WhisperModel } from '../../../lib/native.js';
-import { Call } from '../../../lib/whisper/calls.js';
+import { Call } from '../../../lib/calls.js';
 import { Recording, WindowSource } from '../../../lib/whisper/recording.js';
 import { secondsAt, windowFrames } from '../../../lib/whisper/segments.js';
 import type { AudioSource, TranscribeProgress } from '../../../lib/whisper/types.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { LoadMeter } from '../../../src/jobs/engine_load.js';
-import type { Transcriber, WhisperPool } from '../../../src/jobs/transcription.js';
+import { LoadMeter, type JobPool } from '../../../src/jobs/engine_load.js';
+import type { Transcriber } from '../../../src/jobs/transcription.js';
 import type { EngineLoad } from '../../../src/runpod/index.js';
 
 const whisper: Transcriber = {
@@ -10,11 +10,12 @@ const whisper: Transcriber = {
   transcribe: () => Promise.reject(new Error('not asked for')),
 };
 
-const pool: WhisperPool = {
+const pool: JobPool = {
   acquireWhisper: (name) =>
     name === 'none'
       ? Promise.reject(new Error('none'))
       : Promise.resolve({ whisper, release() {} }),
+  acquireSpeech: () => Promise.reject(new Error('no speech')),
 };
 
 test('a job prepares while it takes its time, and is engaged from its request for a model', async () => {

@@ -1,4 +1,4 @@
-/** Which job is which; and the speech jobs, which no engine serves yet. */
+/** Which job is which, and that each is checked by its own rules. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { jobHandler, kindOf } from '../../../src/jobs/handler.js';
@@ -57,9 +57,12 @@ async function failureOf(input: unknown): Promise<{ code: string; error_message:
   return JSON.parse(status.error ?? '') as { code: string; error_message: string };
 }
 
-test('each kind is checked by its own schema, and valid speech is said to be unserved', async () => {
+test('each kind is checked by its own schema, and by what the worker has', async () => {
   const rows: [unknown, string, RegExp][] = [
-    [{ text: 'Hello' }, 'MODEL_UNSUPPORTED', /no speech engine yet/],
+    [{ text: 'Hello' }, 'JOB_INVALID', /send voice, reference_audio or reference_audio_base64/],
+    [{ text: 'Hello', voice: 'anna' }, 'VOICE_UNKNOWN', /no voice "anna"/],
+    [{ text: 'Hello', model: 'higgs-audio-v2' }, 'MODEL_UNSUPPORTED', /cannot speak/],
+    [{ text: 'Hello', model: 'base', voice: 'anna' }, 'MODEL_UNSUPPORTED', /f5-tts-v1-base/],
     [{ text: 'Hello', steps: 0 }, 'JOB_INVALID', /steps/],
     [{ text: 'Hello', language: 'en' }, 'JOB_INVALID', /unknown option "language"/],
     [{ audio_base64: 'UklGRg==', steps: 16 }, 'JOB_INVALID', /unknown option "steps"/],

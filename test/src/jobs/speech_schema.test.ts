@@ -16,6 +16,7 @@ test('text alone is a job; what is not sent has its default', () => {
     stream: false,
     output: 'auto',
     normalize_text: true,
+    spectrogram: false,
     steps: null,
     cfg_strength: null,
     sway_sampling_coef: null,
@@ -47,7 +48,7 @@ test("each family's options are taken, to their limits", () => {
       format: 'opus',
       sample_rate: 48_000,
     },
-    ...{ stream: true, output: 'url', normalize_text: false },
+    ...{ stream: true, output: 'base64', normalize_text: false },
   };
   const higgs = {
     ...{ text: 'Hello', model: 'higgs-audio-v2', temperature: 0, top_p: 1, top_k: 0 },
@@ -75,6 +76,9 @@ test('what is wrong is refused by name', () => {
     [{ format: 'aac' }, /format/],
     [{ sample_rate: 11_025 }, /sample_rate/],
     [{ output: 'ftp' }, /output/],
+    [{ stream: true, output: 'url' }, /output: is url, and stream/],
+    [{ stream: true, spectrogram: true }, /spectrogram: is of the whole/],
+    [{ model: 'E2-TTS-base' }, /speaks with a given voice/],
     [{ voice: '../etc/passwd' }, /voice must be a name/],
     [{ model: 'org/name' }, /model must be a name/],
     [{ voice: 'anna', reference_audio }, /voice: give it or a reference, not both/],

@@ -6,7 +6,7 @@ import {
   modelNameOf,
   modelNames,
   parseModelName,
-  requireWhisper,
+  requireFamily,
 } from '../../../src/models/catalogue.js';
 
 test('every name is known with and without its prefix', () => {
@@ -56,12 +56,12 @@ test('aliases and odd names lead to their repositories', () => {
 });
 
 test('mirrors are pinned in every file', () => {
-  for (const name of ['base', 'tiny.en', 'silero-vad', 'pypinyin']) {
-    const { family, mirror } = catalogueEntry(name) ?? {};
+  for (const name of ['base', 'tiny.en', 'silero-vad', 'pypinyin', 'f5-tts-vocabulary']) {
+    const { family, subfolder, mirror } = catalogueEntry(name) ?? {};
     assert.ok(mirror);
     for (const requirement of mirror.requirements) assert.match(requirement, /^[\w-]+==[\d.]+$/);
     for (const file of mirror.files) assert.match(file.sha256, /^[0-9a-f]{64}$/);
-    assert.deepEqual(chooseFiles({ family }, mirror.files).lacks, []);
+    assert.deepEqual(chooseFiles({ family, subfolder }, mirror.files).lacks, []);
   }
 });
 
@@ -92,12 +92,24 @@ test('what is no name of a repository never becomes a path or URL', () => {
 
 test('what is known not to transcribe is refused before it is fetched', () => {
   for (const name of ['f5-tts', 'SWivid/F5-TTS@main', 'silero-vad', 'higgs-audio-v2-original']) {
-    assert.throws(() => requireWhisper(name), {
+    assert.throws(() => requireFamily(name, 'whisper'), {
       code: 'MODEL_UNSUPPORTED',
       message: /cannot transcribe.*base.*turbo/,
     });
   }
   for (const name of ['turbo', 'whisper-base', 'openai/whisper-tiny', 'org/any@v1', '/a/folder']) {
-    requireWhisper(name);
+    requireFamily(name, 'whisper');
+  }
+});
+
+test('what is known not to speak is refused before it is fetched', () => {
+  for (const name of ['base', 'vocos-mel-24khz', 'f5-tts-vocabulary', 'openai/whisper-tiny']) {
+    assert.throws(() => requireFamily(name, 'f5-tts'), {
+      code: 'MODEL_UNSUPPORTED',
+      message: /cannot speak.*f5-tts-v1-base.*e2-tts/,
+    });
+  }
+  for (const name of ['f5-tts', 'e2-tts', 'SWivid/F5-TTS', 'org/any', '/a/folder']) {
+    requireFamily(name, 'f5-tts');
   }
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ModelPool } from '../../../src/models/pool.js';
 import { ModelStore } from '../../../src/models/store.js';
+import { writeTinyModel } from '../../lib/f5/tiny_model.js';
 import { LocalHub } from '../storage/local_hub.js';
 import { temporaryFolder } from '../storage/temporary.js';
 import { baseFolder, tinyFolder, whyNotReal } from './real.js';
@@ -132,6 +133,34 @@ test('disposing ends what runs and refuses what comes', { skip }, async (t) => {
     },
   );
   lease.release();
+});
+
+test('models of all families share the room', { skip }, async (t) => {
+  const { pool, loads } = newPool(t);
+  const folder = join(await temporaryFolder(t), 'speech');
+  await writeTinyModel(folder);
+  const phases = new Set<string>();
+  const onProgress = ({ phase }: { phase: string }): void => void phases.add(phase);
+  const [one, two] = await Promise.all([
+    pool.acquireSpeech(folder, { onProgress }),
+    pool.acquireSpeech(folder),
+  ]);
+  assert.equal(one.speech, two.speech);
+  assert.deepEqual([...phases], ['load']);
+  const waiting = pool.acquireWhisper(tinyFolder);
+  one.release();
+  two.release();
+  (await waiting).release();
+  assert.equal(loads.length, 2);
+  await assert.rejects(one.speech.mel(new Float32Array(24_000)), { code: 'DISPOSED' });
+  // With room for both, both stay.
+  pool.maxModels = 2;
+  (await pool.acquireSpeech(folder)).release();
+  (await pool.acquireWhisper(tinyFolder)).release();
+  assert.equal(loads.length, 3);
+  await assert.rejects(pool.acquireSpeech('base'), { code: 'MODEL_UNSUPPORTED' });
+  await assert.rejects(pool.acquireWhisper('f5-tts'), { code: 'MODEL_UNSUPPORTED' });
+  await assert.rejects(pool.acquireSpeech(tinyFolder), { code: 'MODEL_UNSUPPORTED' });
 });
 
 test('a model that cannot be had leaves the pool as it was', async (t) => {

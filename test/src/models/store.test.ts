@@ -400,5 +400,9 @@ test(
     assert.deepEqual((await readdir(pinyin.folder)).sort(), [
       ...['phrases_dict.json', 'pinyin_dict.json', 'voxpod.json'],
     ]);
+
+    const vocabulary = await f.store().resolve('f5-tts-vocabulary');
+    const words = await readFile(join(vocabulary.folder, 'F5TTS_v1_Base', 'vocab.txt'), 'utf8');
+    assert.equal(words.split('\n').length, 2546);
   },
 );

@@ -2,9 +2,9 @@
  * One call of a model: ties the caller's AbortSignal and the model's disposal to the addon's
  * cancellation, and frees what the call holds in the addon however it ends.
  */
-import { fromNative } from '../binding.js';
-import { NativeError, type VoxpodError } from '../errors.js';
-import type { Cancellation } from '../native.js';
+import { fromNative } from './binding.js';
+import { NativeError, type VoxpodError } from './errors.js';
+import type { Cancellation } from './native.js';
 
 interface Disposable {
   dispose(): unknown;
@@ -13,7 +13,7 @@ interface Disposable {
 export function disposedError(): VoxpodError {
   return new NativeError(
     'DISPOSED',
-    'The Whisper model was disposed. Load it again, and dispose it after its last call.',
+    'The model was disposed. Load it again, and dispose it after its last call.',
   );
 }
 
