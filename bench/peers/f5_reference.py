@@ -118,7 +118,9 @@ def measure(settings):
     torch.set_num_threads(settings["threads"])
     CFM, transformer, vocos = build()
     frames, steps = settings["frames"], settings["steps"]
-    model = CFM(transformer, mel_spec_module=torch.nn.Identity(), num_channels=100).eval()
+    mel = torch.nn.Identity()
+    mel.n_mel_channels = MODEL["mel_dim"]
+    model = CFM(transformer, mel_spec_module=mel).eval()
     dtype = getattr(torch, settings["dtype"])
     model = model.to(dtype)
     condition = torch.randn(1, settings["condition"], 100)

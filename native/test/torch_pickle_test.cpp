@@ -5,6 +5,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -89,15 +91,15 @@ std::string zip(const std::vector<Entry>& entries, bool wide = false) {
 
 // Pieces of a pickle, named after the instructions.
 std::string text(const std::string& value) {
-  return "X" + bytes_of(static_cast<uint32_t>(value.size())) + value;
+  return "X"s + bytes_of(static_cast<uint32_t>(value.size())) + value;
 }
 std::string integer(int64_t value) { return "\x8a\x08"s + bytes_of(value); }
 std::string global(const std::string& module, const std::string& name) {
-  return "c" + module + "\n" + name + "\n";
+  return "c"s + module + "\n" + name + "\n";
 }
 std::string storage(int64_t count, const std::string& key = "0",
                     const std::string& type = "FloatStorage") {
-  return "(" + text("storage") + global("torch", type) + text(key) + text("cpu") + integer(count) +
+  return "("s + text("storage") + global("torch", type) + text(key) + text("cpu") + integer(count) +
          "tQ";
 }
 std::string tuple(const std::vector<int64_t>& values) {
@@ -116,10 +118,23 @@ std::string tensor(const std::string& storage, int64_t offset, const std::vector
   return "\x80\x02}"s + text("a") + value(storage, offset, shape, strides) + "s.";
 }
 
+/// A file in memory: thousands of them on a disk take half a minute.
+struct MemoryFile {
+  explicit MemoryFile(const std::string& bytes) : file(::memfd_create("test", MFD_CLOEXEC)) {
+    if (::write(file, bytes.data(), bytes.size()) != std::ssize(bytes)) {
+      throw std::runtime_error("cannot write a file in memory");
+    }
+  }
+  ~MemoryFile() { ::close(file); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(file); }
+  int file;
+};
+
 Checkpoint read_bytes(const std::string& bytes) {
-  const TemporaryFolder folder;
-  write_file(folder.path() / "file.pt", bytes);
-  return open_checkpoint_file(folder.path() / "file.pt");
+  const MemoryFile file(bytes);
+  return open_checkpoint_file(file.path());
 }
 
 /// A file with this pickle and one storage of eight floats 0, 1, ...
@@ -219,11 +234,11 @@ TEST(torch_pickle_test, "nothing in a file is run: what it names is refused by n
            global("torch._utils", "_rebuild_tensor") + ".",
            text("os") + text("system") + "\x93.",
            "\x8c\x02os\x8c\x06system\x93."s,
-           "(S'echo'\nios\nsystem\n."s,                        // INST
-           "(" + global("collections", "OrderedDict") + "o.",  // OBJ
-           global("collections", "OrderedDict") + ")\x81.",    // NEWOBJ
-           global("collections", "OrderedDict") + ")}\x92.",   // NEWOBJ_EX
-           "\x82\x01."s,                                       // EXT1
+           "(S'echo'\nios\nsystem\n."s,                         // INST
+           "("s + global("collections", "OrderedDict") + "o.",  // OBJ
+           global("collections", "OrderedDict") + ")\x81.",     // NEWOBJ
+           global("collections", "OrderedDict") + ")}\x92.",    // NEWOBJ_EX
+           "\x82\x01."s,                                        // EXT1
            "I1\n."s,
            "P1\n."s,
            "\x8f."s,
@@ -312,14 +327,14 @@ TEST(torch_pickle_test, "broken pickles are refused: cut short, loops, huge coun
                                     "NNR."s,
                                     "NN\x93"s,
                                     "cos"s,
-                                    "}q\x01" + text("a") + "h\x01s.",  // a dict in itself
+                                    "}q\x01"s + text("a") + "h\x01s.",  // a dict in itself
                                     "]q\x01h\x01"
                                     "a."s,  // a list in itself
                                     bomb + ".",
                                     deep + ".",
                                     lists + std::string(999'999, 'a') + ".",
                                     std::string(17 << 20, 'N') + ".",
-                                    "}" + text(std::string(2000, 'n')) + "}" + text("a") +
+                                    "}"s + text(std::string(2000, 'n')) + "}" + text("a") +
                                         value(storage(8), 0, {2}, {1}) + "ss.",
                                     storage(8) + ")R.",
                                     global("torch", "Size") + ")R.",

@@ -129,7 +129,7 @@ async function speak(argument: string, options: Options, signal: AbortSignal): P
     const seconds = (performance.now() - started) / 1000;
     for (const warning of summary.warnings) log(warning);
     log(
-      `${summary.duration.toFixed(1)} s of sound in ${seconds.toFixed(1)} s, ${summary.chunks.length} chunks, seed ${summary.seed}`,
+      `${summary.duration.toFixed(1)} s of sound in ${seconds.toFixed(1)} s, ${summary.chunks.length} ${summary.chunks.length === 1 ? 'chunk' : 'chunks'}, seed ${summary.seed}`,
     );
   } finally {
     progress.clear();

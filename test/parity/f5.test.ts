@@ -84,7 +84,10 @@ function relativeError(a: Float32Array, b: Float32Array): number {
 /** [rows, columns] to [columns, rows]. */
 function transposed(numbers: Float32Array, rows: number): Float32Array {
   const columns = numbers.length / rows;
-  return Float32Array.from(numbers, (_, i) => numbers[(i % rows) * columns + Math.trunc(i / rows)] ?? 0);
+  return Float32Array.from(
+    numbers,
+    (_, i) => numbers[(i % rows) * columns + Math.trunc(i / rows)] ?? 0,
+  );
 }
 
 describe('sampling through the addon', { skip }, () => {
