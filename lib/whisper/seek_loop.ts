@@ -69,7 +69,8 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
   for await (const [clipStart, clipEnd] of loop.clips) {
     let seek = clipStart;
     for (;;) {
-      const end = await loop.reach(Math.min(clipEnd, seek + windowFrames));
+      const wanted = Math.min(clipEnd, seek + windowFrames);
+      const end = await loop.reach(wanted);
       if (seek >= end || (seek > clipStart && end - seek < loop.shortestRest)) break;
       const layout: WindowLayout = {
         ...{ seek, size: end - seek },
@@ -88,13 +89,10 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
       loop.onPosition(seek);
       if (window.pieces === 'none') continue;
       lastSpeech = window.lastSpeech;
-      // Only a window that is cut short may be that of the recording's end.
-      const wanted = layout.seek + windowFrames;
-      const reached = layout.size < windowFrames ? await loop.reach(wanted) : wanted;
       const segments = window.pieces.map((piece) =>
         within(
           segmentOf(piece, id++, layout.seek, attempt, loop.text(piece.tokens)),
-          reached < wanted ? secondsAt(reached) : Infinity,
+          end < wanted ? secondsAt(end) : Infinity,
         ),
       );
       for (const segment of segments) history.add(segment.tokens);
