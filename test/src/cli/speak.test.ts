@@ -65,7 +65,7 @@ describe('voxpod speak', { skip }, () => {
     const spectrogram = join(folder, 'one.png');
     const first = await speak([...common, text, '-o', one, '--spectrogram', spectrogram]);
     assert.equal(first.code, 0, first.errors);
-    assert.match(first.errors, /s of sound in [\d.]+ s, 1 chunks, seed 7/);
+    assert.match(first.errors, /s of sound in [\d.]+ s, 1 chunk, seed 7/);
     assert.equal(first.out.length, 0);
     const wav = readFileSync(one);
     assert.equal(wav.readUInt32LE(40), wav.length - 44);
