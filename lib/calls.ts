@@ -72,6 +72,22 @@ export class Call {
     }
   }
 
+  /**
+   * For the addon to call: what the caller's listener throws ends this call. Thrown into the addon,
+   * it would end the process.
+   */
+  listener<Parameters extends unknown[]>(
+    listen: ((...parameters: Parameters) => void) | undefined,
+  ): (...parameters: Parameters) => void {
+    return (...parameters) => {
+      try {
+        listen?.(...parameters);
+      } catch (error) {
+        this.stop(error);
+      }
+    };
+  }
+
   /** Keeps something of the addon until it is let go or the call ends. */
   hold<Resource extends Disposable>(resource: Resource): Resource {
     this.#held.add(resource);

@@ -9,8 +9,8 @@ export {
   type TranscriptWriter,
 } from './whisper/writers.js';
 export type { SubtitleOptions } from './whisper/subtitles.js';
+export type { AudioSource } from './audio/source.js';
 export type {
-  AudioSource,
   LanguageDetection,
   Segment,
   TranscribeOptions,

@@ -1,6 +1,6 @@
 /** All samples of a recording at once. */
 import { checkNumber, checkOptions, checkSignal, checkString } from '../validate.js';
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from './source.js';
 import { collect } from './pcm.js';
 import { audioDefaults, checkRate, openAudio, type OpenAudioOptions } from './stream.js';
 

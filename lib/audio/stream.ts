@@ -5,7 +5,7 @@ import { fromNative, loadNative } from '../binding.js';
 import { AudioError, invalidArgument, messageOf } from '../errors.js';
 import type { Resampler } from '../native.js';
 import { checkNumber } from '../validate.js';
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from './source.js';
 import { openFfmpeg } from './ffmpeg.js';
 import type { FfmpegOptions } from './ffmpeg_decoder.js';
 import { freeArray } from './free.js';

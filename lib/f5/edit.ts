@@ -9,7 +9,7 @@ import { openAudio } from '../audio/stream.js';
 import type { Call } from '../calls.js';
 import { ArgumentError } from '../errors.js';
 import { normalizeText } from '../text/normalize/normalize.js';
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from '../audio/source.js';
 import type { ResolvedEditOptions } from './defaults.js';
 import { hop, mostFrames, sampleRate } from './duration.js';
 import { flowTimes } from './schedule.js';

@@ -5,7 +5,7 @@ import { Call, CallList } from '../calls.js';
 import { ModelError } from '../errors.js';
 import type { F5Model, NativeModule } from '../native.js';
 import { checkString } from '../validate.js';
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from '../audio/source.js';
 import { locateF5, type F5Files } from './config.js';
 import {
   resolveEditOptions,
@@ -58,14 +58,7 @@ export class F5TTS {
     const files = await locateF5(folder, resolved.locate);
     const native = loadNative();
     const call = new Call(new native.Cancellation(), resolved.signal);
-    const onProgress = (fraction: number): void => {
-      try {
-        resolved.onProgress?.(fraction);
-      } catch (error) {
-        // Thrown into the addon, it would end the process.
-        call.stop(error);
-      }
-    };
+    const onProgress = call.listener(resolved.onProgress);
     try {
       const { pinyin } = resolved;
       const tokenizer = await loadTokenizer(files, pinyin);

@@ -12,7 +12,7 @@ import { EnergyDetector } from '../vad/energy.js';
 import { detectSpeech } from '../vad/speech_spans.js';
 import { vadRate } from '../vad/types.js';
 import { checkNumber, checkOptions, checkSignal, checkString } from '../validate.js';
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from '../audio/source.js';
 import { clipReference, type ReferenceClip } from './reference_clip.js';
 
 export interface ReferenceOptions {

@@ -6,7 +6,7 @@ import { amplify } from '../audio/loudness.js';
 import type { Call } from '../calls.js';
 import { ModelError } from '../errors.js';
 import type { F5Model, FlowRequest, NativeModule, NoiseGenerator } from '../native.js';
-import { inOrder } from '../whisper/in_order.js';
+import { inOrder } from '../in_order.js';
 import type { ResolvedFlowOptions } from './defaults.js';
 import { referenceFrames, utteranceFrames } from './duration.js';
 import { flowTimes } from './schedule.js';
@@ -152,14 +152,7 @@ export async function computeMel(
   request: FlowRequest,
   progress: (fraction: number) => void,
 ): Promise<Float32Array> {
-  const onProgress = (fraction: number): void => {
-    try {
-      progress(fraction);
-    } catch (error) {
-      // Thrown into the addon, it would end the process.
-      call.stop(error);
-    }
-  };
+  const onProgress = call.listener(progress);
   const mel = await call.run((cancellation) => model.sample(request, onProgress, cancellation));
   // Weights that are no numbers, or a type too small for them.
   if (mel.every(Number.isFinite)) return mel;

@@ -1,5 +1,5 @@
 /** Options and results of F5-TTS. Times are seconds. Defaults are in `defaults.ts`. */
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from '../audio/source.js';
 import type { F5Geometry } from '../native.js';
 import type { F5Version } from './config.js';
 import type { TimedWord } from './reference_text.js';

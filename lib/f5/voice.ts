@@ -1,6 +1,6 @@
 /** A voice to speak with: a recording made ready, and what is said in it. */
 import { ArgumentError, AudioError, messageOf } from '../errors.js';
-import type { AudioSource } from '../whisper/types.js';
+import type { AudioSource } from '../audio/source.js';
 import { resolveVoiceOptions } from './defaults.js';
 import { byteLength, sampleRate } from './duration.js';
 import { prepareReference, type ReferenceAudio } from './reference_audio.js';

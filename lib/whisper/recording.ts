@@ -5,7 +5,8 @@ import type { EncodedWindow, FeatureStream, WhisperModel } from '../native.js';
 import type { WhisperTokenizer } from '../text/tokenizer.js';
 import type { Call } from '../calls.js';
 import { secondsAt, windowFrames } from './segments.js';
-import type { AudioSource, LanguageDetection } from './types.js';
+import type { AudioSource } from '../audio/source.js';
+import type { LanguageDetection } from './types.js';
 
 export interface LoadedWhisper {
   model: WhisperModel;

@@ -2,14 +2,15 @@
 import { splitWords } from '../text/words.js';
 import type { Call } from '../calls.js';
 import type { ResolvedTranscribeOptions } from './defaults.js';
-import { inOrder } from './in_order.js';
+import { inOrder } from '../in_order.js';
 import { ProgressReporter } from './progress.js';
 import { PromptHistory } from './prompt.js';
 import { Recording, WindowSource, detectLanguage, type LoadedWhisper } from './recording.js';
 import { seekLoop } from './seek_loop.js';
 import { clipFrames, windowFrames, type Clip } from './segments.js';
 import { SpeechClips } from './speech_clips.js';
-import type { AudioSource, LanguageDetection, Segment, Transcript } from './types.js';
+import type { AudioSource } from '../audio/source.js';
+import type { LanguageDetection, Segment, Transcript } from './types.js';
 import { promptTokens, windowDecoder } from './window_decoder.js';
 import { HeadSource } from './window_head.js';
 import { timeWords, type WordTiming } from './words.js';

@@ -14,8 +14,8 @@ import {
 import { languageCode, languages } from './languages.js';
 import { Recording, WindowSource, detectLanguage, type LoadedWhisper } from './recording.js';
 import { transcribeSegments } from './transcription.js';
+import type { AudioSource } from '../audio/source.js';
 import type {
-  AudioSource,
   LanguageDetection,
   Segment,
   TranscribeOptions,
@@ -60,14 +60,7 @@ export class Whisper {
     await checkFolder(folder);
     const native = loadNative();
     const call = new Call(new native.Cancellation(), resolved.signal);
-    const onProgress = (fraction: number): void => {
-      try {
-        resolved.onProgress?.(fraction);
-      } catch (error) {
-        // Thrown into the addon, it would end the process.
-        call.stop(error);
-      }
-    };
+    const onProgress = call.listener(resolved.onProgress);
     // Before the weights, whose loading takes the most memory of all; beside them it is no faster on
     // two cores. Its failure is looked at after theirs: a folder that holds no model at all should
     // not be told that its tokenizer is missing.

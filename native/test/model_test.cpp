@@ -1,85 +1,17 @@
-// The engine, on a tiny random model: batching, cancellation, the queue, the end.
-#include "whisper/model.h"
-
-#include <ATen/CPUGeneratorImpl.h>
+// Decoding by the engine, on a tiny random model: batches, searches, words, what is refused.
 #include <ATen/ops/log_softmax.h>
-#include <ATen/ops/randn.h>
 
 #include <algorithm>
 #include <cmath>
-#include <future>
 
-#include "check.h"
-#include "tiny_model.h"
+#include "loaded_model.h"
 
 namespace {
 
 using namespace voxpod;
-using namespace voxpod::whisper;
 using namespace voxpod::test;
 
-struct Loaded {
-  explicit Loaded(const ModelOptions& options = {}) {
-    write_tiny_model(folder.path());
-    model =
-        std::make_unique<Model>(folder.path(), options, nullptr, std::make_shared<Cancellation>());
-  }
-  TemporaryFolder folder;
-  std::unique_ptr<Model> model;
-};
-
-template <typename T>
-std::pair<Done<T>, std::future<Outcome<T>>> promise() {
-  auto made = std::make_shared<std::promise<Outcome<T>>>();
-  return {[made](Outcome<T> outcome) { made->set_value(std::move(outcome)); }, made->get_future()};
-}
-
-template <typename T>
-T get(std::future<Outcome<T>> future) {
-  Outcome<T> outcome = future.get();
-  if (const Error* error = std::get_if<Error>(&outcome)) throw *error;
-  return std::get<T>(outcome);
-}
-
-/// Of 4 s of noise.
-Model::Features features(uint64_t seed) {
-  auto generator = at::detail::createCPUGenerator(seed);
-  const at::Tensor pcm = at::randn({400 * kWhisperHop}, generator, at::kFloat);
-  auto out = std::make_shared<LogMelStream>(80);
-  out->push({pcm.data_ptr<float>(), 400 * kWhisperHop}, Cancellation());
-  out->finish(Cancellation());
-  return out;
-}
-
-Model::Window encode(Model& model, const Model::Features& mel,
-                     const CancellationPtr& cancel = nullptr) {
-  auto [done, future] = promise<Model::Window>();
-  model.encode(mel, 0, 400, cancel, std::move(done));
-  return get(std::move(future));
-}
-
-DecodeRequest request(double temperature = 0) {
-  DecodeRequest out;
-  out.prompt = {258, 3, 4};
-  out.sample_begin = 3;
-  out.max_tokens = 40;
-  out.end_of_text = 257;
-  out.no_speech = 260;
-  out.temperature = temperature;
-  out.best_of = 3;
-  out.seed = 11;
-  return out;
-}
-
-std::future<Outcome<DecodeResult>> start(Model& model, const Model::Window& window,
-                                         const DecodeRequest& options,
-                                         const CancellationPtr& cancel = nullptr) {
-  auto [done, future] = promise<DecodeResult>();
-  model.decode(window, options, cancel, std::move(done));
-  return std::move(future);
-}
-
-/** Decodes all windows at once; each must give what it gave alone. */
+/// Decodes all windows at once; each must give what it gave alone.
 void expect_same_together(Model& model, const std::vector<Model::Window>& windows,
                           const std::vector<DecodeRequest>& requests,
                           const std::vector<DecodeResult>& alone) {
@@ -94,8 +26,6 @@ void expect_same_together(Model& model, const std::vector<Model::Window>& window
     EXPECT_EQUAL(result.no_speech_probability, alone[i].no_speech_probability);
   }
 }
-
-}  // namespace
 
 TEST(model_test, "a decoding gives the same to the bit, alone or in a batch") {
   for (const char* dtype : {"float32", "bfloat16", "int8"}) {
@@ -329,87 +259,4 @@ TEST(model_test, "bad requests are refused with INVALID_ARGUMENT") {
   EXPECT_ERROR(ErrorCode::kInvalidArgument, get(std::move(future)));
 }
 
-TEST(model_test, "cancellation ends one call and leaves the others") {
-  const Loaded loaded;
-  Model& model = *loaded.model;
-  const Model::Window window = encode(model, features(1));
-  const auto cancel = std::make_shared<Cancellation>();
-  auto other = start(model, window, request());
-  auto cancelled = start(model, window, request(), cancel);
-  cancel->cancel();
-  EXPECT_ERROR(ErrorCode::kCancelled, get(std::move(cancelled)));
-  EXPECT(!get(std::move(other)).tokens.empty());
-  EXPECT_ERROR(ErrorCode::kCancelled, encode(model, features(1), cancel));
-  EXPECT(!get(start(model, window, request())).tokens.empty());
-}
-
-TEST(model_test, "features are computed on the model's thread, in the order of the calls") {
-  const Loaded loaded;
-  Model& model = *loaded.model;
-  const Model::Features stream = model.features();
-  const std::vector<float> pcm(100 * kWhisperHop, 0.1F);
-  std::vector<std::future<Outcome<int64_t>>> calls;
-  for (int i = 0; i < 21; ++i) {
-    auto [done, future] = promise<int64_t>();
-    if (i < 20) {
-      model.push(stream, pcm, nullptr, std::move(done));
-    } else {
-      model.finish(stream, nullptr, std::move(done));
-    }
-    calls.push_back(std::move(future));
-  }
-  EXPECT_EQUAL(get(std::move(calls[10])), 1024);
-  EXPECT_EQUAL(get(std::move(calls[20])), 2000);
-}
-
-TEST(model_test, "a full queue refuses, a stopped model ends every call") {
-  const Loaded loaded({.max_queue = 4});
-  Model& model = *loaded.model;
-  const Model::Window window = encode(model, features(1));
-  std::vector<std::future<Outcome<Model::Window>>> calls;
-  for (int i = 0; i < 40; ++i) {
-    auto [done, future] = promise<Model::Window>();
-    model.encode(features(1), 0, 400, nullptr, std::move(done));
-    calls.push_back(std::move(future));
-  }
-  auto decoding = start(model, window, request());
-  model.stop();
-  model.stop();
-  int full = 0;
-  int disposed = 0;
-  for (auto& call : calls) {
-    const auto code = error_of([&] { get(std::move(call)); });
-    full += code == ErrorCode::kQueueFull ? 1 : 0;
-    disposed += code == ErrorCode::kDisposed ? 1 : 0;
-  }
-  EXPECT_LESS(0, full);
-  EXPECT_LESS(0, disposed);
-  EXPECT(error_of([&] { get(std::move(decoding)); }).has_value());
-  EXPECT_ERROR(ErrorCode::kDisposed, get(start(model, window, request())));
-}
-
-TEST(model_test,
-     "loading: cancellation, unknown device and type, a missing tensor, another shape") {
-  const TemporaryFolder folder;
-  write_tiny_model(folder.path());
-  const auto load = [&](const ModelOptions& options, bool cancelled = false) {
-    const auto cancel = std::make_shared<Cancellation>();
-    if (cancelled) cancel->cancel();
-    const Model model(folder.path(), options, nullptr, cancel);
-  };
-  load({});
-  EXPECT_ERROR(ErrorCode::kCancelled, load({}, true));
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, load({.device = "tpu"}));
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, load({.device = "cuda:x"}));
-  EXPECT_ERROR(ErrorCode::kDeviceUnavailable, load({.device = "cuda:99"}));
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, load({.dtype = "int3"}));
-  EXPECT_ERROR(ErrorCode::kModelUnsupported, load({.dtype = "float16"}));
-  auto weights = tiny_weights();
-  const at::Tensor bias = weights.at("model.encoder.conv1.bias");
-  weights["model.encoder.conv1.bias"] = bias.narrow(0, 0, 63).clone();
-  write_file(folder.path() / "model.safetensors", safetensors(weights));
-  EXPECT_ERROR(ErrorCode::kModelInvalid, load({}));
-  weights.erase("model.encoder.conv1.bias");
-  write_file(folder.path() / "model.safetensors", safetensors(weights));
-  EXPECT_ERROR(ErrorCode::kModelInvalid, load({}));
-}
+}  // namespace

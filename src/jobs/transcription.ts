@@ -1,12 +1,8 @@
 /** Runs a transcription job: audio in, the official Whisper worker's output out. */
 import { resolveVadOptions } from '../../lib/vad/defaults.js';
 import type { SpeechDetector, VadOptions } from '../../lib/vad/types.js';
-import type {
-  AudioSource,
-  Segment,
-  TranscribeOptions,
-  Transcript,
-} from '../../lib/whisper/types.js';
+import type { AudioSource } from '../../lib/audio/source.js';
+import type { Segment, TranscribeOptions, Transcript } from '../../lib/whisper/types.js';
 import { formatTranscript } from '../../lib/whisper/writers.js';
 import { JobError, messageOf } from '../../lib/errors.js';
 import { catalogueEntry, modelNames } from '../models/catalogue.js';

@@ -255,7 +255,7 @@ function disposedError(): VoxpodError {
   return new VoxpodError('DISPOSED', 'The models were disposed; no more can be acquired.');
 }
 
-/** Bytes of a folder's files and of those one level down. */
+/** Bytes of all files below a folder. */
 async function folderBytes(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
   const sizes = names.map((name) =>

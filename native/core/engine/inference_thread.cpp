@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "engine/block_cache.h"
@@ -57,13 +58,13 @@ void InferenceThread::stop() {
 void InferenceThread::loop() {
   ::pthread_setname_np(::pthread_self(), "voxpod-engine");
   // Both belong to the thread: without them it would run with all cores and record gradients.
-  if (options_.threads > 0) {
-    // ATen gives a thread the number that was set last anywhere, when it first computes there: in
-    // libtorch's copy of that inline code and in ours. Both are to have happened.
-    at::get_num_threads();
-    at::internal::lazy_init_num_threads();
-    at::set_num_threads(options_.threads);
-  }
+  // ATen gives a thread the number that was set last anywhere, when it first computes there: in
+  // libtorch's copy of that inline code and in ours. Both are to have happened.
+  at::get_num_threads();
+  at::internal::lazy_init_num_threads();
+  at::set_num_threads(options_.threads > 0
+                          ? options_.threads
+                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   const c10::InferenceMode inference;
   const BlockCacheScope cache;
   bool active = false;

@@ -24,7 +24,7 @@ class InferenceThread {
  public:
   struct Options {
     size_t max_queue = 256;
-    int threads = 0;  ///< for parallel loops; 0 leaves libtorch's default
+    int threads = 0;  ///< for parallel loops; 0: one for each core
   };
   /// `run` does the job; `refuse` is called instead where the thread stops before.
   struct Job {

@@ -5,7 +5,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 namespace voxpod::f5 {
@@ -57,11 +56,8 @@ Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::pat
          " mel bands where the vocoder takes ", kVocoderMels);
   }
   weight_bytes_ = weights.placed_bytes() + vocoder_->weight_bytes();
-  const int threads = options.threads > 0
-                          ? options.threads
-                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   thread_ = std::make_unique<InferenceThread>(
-      InferenceThread::Options{.max_queue = options.max_queue, .threads = threads},
+      InferenceThread::Options{.max_queue = options.max_queue, .threads = options.threads},
       [this] { return step(); });
 }
 

@@ -5,7 +5,6 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "whisper/alignment.h"
@@ -38,11 +37,8 @@ Model::Model(const std::filesystem::path& folder, const ModelOptions& options,
   weight_bytes_ = weights.placed_bytes();
   rows_ = free_rows_ = options.max_batch;
   cache_ = std::make_unique<SelfCache>(decoder_->make_cache(rows_));
-  const int threads = options.threads > 0
-                          ? options.threads
-                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   thread_ = std::make_unique<InferenceThread>(
-      InferenceThread::Options{.max_queue = options.max_queue, .threads = threads},
+      InferenceThread::Options{.max_queue = options.max_queue, .threads = options.threads},
       [this] { return step(); });
 }
 

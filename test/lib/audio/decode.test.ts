@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { decodeAudio } from '../../../lib/audio/decode.js';
-import type { AudioSource } from '../../../lib/whisper/types.js';
+import type { AudioSource } from '../../../lib/audio/source.js';
 import { collectGarbage, leastLateness, nativeProblem } from '../whisper/support.js';
 import { tone, wavBytes } from './wav_bytes.js';
 

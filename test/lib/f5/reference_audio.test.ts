@@ -11,7 +11,7 @@ import { concatenate } from '../../../lib/audio/pcm.js';
 import { prepareReference, type ReferenceOptions } from '../../../lib/f5/reference_audio.js';
 import { textForKeptAudio } from '../../../lib/f5/reference_text.js';
 import { packageRoot } from '../../../lib/package_root.js';
-import type { AudioSource } from '../../../lib/whisper/types.js';
+import type { AudioSource } from '../../../lib/audio/source.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { englishClips } from '../whisper/clips.js';
 import { folderFrom, leastLateness, skipUnless } from '../whisper/support.js';

@@ -1,4 +1,5 @@
 /** Sounds that the tests of F5-TTS's surroundings make. */
+import { concatenate } from '../../../lib/audio/pcm.js';
 
 /** White noise between -level and level, the same for each seed. */
 export function noise(length: number, level: number, seed = 1): Float32Array {
@@ -26,11 +27,5 @@ export function steps(rate: number, parts: readonly (readonly [number, number])[
   const pieces = parts.map(([seconds, level], i) =>
     noise(Math.round(seconds * rate), level, i + 1).map((x) => Math.round(x * 32_768) / 32_768),
   );
-  const all = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
+  return concatenate(pieces);
 }

@@ -1,4 +1,5 @@
 /** Sounds that the tests of speech detection make, and what they measure of the spans. */
+import { concatenate as joined } from '../../../lib/audio/pcm.js';
 import { join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { decodeAudio } from '../../../lib/audio/decode.js';
@@ -59,13 +60,7 @@ export function hum(seconds: number, level: number): Float32Array {
 }
 
 export function concatenate(...parts: Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return joined(parts);
 }
 
 export function mix(a: Float32Array, b: Float32Array): Float32Array {

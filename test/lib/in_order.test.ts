@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
-import { inOrder } from '../../../lib/whisper/in_order.js';
+import { inOrder } from '../../lib/in_order.js';
 
 async function* numbers(count: number): AsyncGenerator<number, void, undefined> {
   for (let i = 0; i < count; i++) yield await Promise.resolve(i);
