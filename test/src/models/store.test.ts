@@ -1,69 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import {
-  ModelStore,
-  type ModelProgress,
-  type ModelStoreOptions,
-  type ResolvedModel,
-} from '../../../src/models/store.js';
+import { test } from 'node:test';
+import type { ModelProgress, ModelStoreOptions } from '../../../src/models/store.js';
 import type { CacheEvent } from '../../../src/cache/events.js';
 import { chooseFiles, type ListedFile } from '../../../src/models/files.js';
 import { HubSource } from '../../../src/storage/hub.js';
-import { LocalHub, type LocalRepository } from '../storage/local_hub.js';
+import { LocalHub } from '../storage/local_hub.js';
 import { temporaryFolder } from '../storage/temporary.js';
-
-const RETRY = { attempts: 2, pauseMs: 5 };
-
-interface Fixture {
-  hub: LocalHub;
-  endpoint: string;
-  cache: string;
-  repository: LocalRepository;
-  store: (options?: ModelStoreOptions) => ModelStore;
-}
-
-async function fixture(t: TestContext, weightBytes = 200_000): Promise<Fixture> {
-  const hub = new LocalHub();
-  const endpoint = await hub.listen();
-  t.after(() => hub.close());
-  const cache = await temporaryFolder(t);
-  const repository: LocalRepository = {
-    commit: randomBytes(20).toString('hex'),
-    files: new Map([
-      ['README.md', Buffer.from('# not fetched')],
-      ['config.json', Buffer.from('{}')],
-      ['tokenizer.json', randomBytes(3000)],
-      ['model.safetensors', randomBytes(weightBytes)],
-      ['pytorch_model.bin', randomBytes(1000)],
-    ]),
-  };
-  hub.repositories.set('org/model', repository);
-  return {
-    ...{ hub, endpoint, cache, repository },
-    store: (options = {}) =>
-      new ModelStore({
-        ...{ cacheDirectory: cache, hub: { endpoint, retry: RETRY }, env: {}, ...options },
-      }),
-  };
-}
-
-/** What lies in the cache beside the store's own records. */
-async function modelFolders(cache: string): Promise<string[]> {
-  return (await readdir(join(cache, 'models'))).filter((name) => name !== '.voxpod');
-}
-
-async function assertWhole({ folder }: ResolvedModel, repository: LocalRepository): Promise<void> {
-  for (const name of ['config.json', 'tokenizer.json', 'model.safetensors']) {
-    assert.deepEqual(await readFile(join(folder, name)), repository.files.get(name), name);
-  }
-}
+import { assertWhole, fixture, modelFolders } from './store_fixture.js';
 
 test('a model is fetched once, then found', async (t) => {
   const { hub, cache, repository, store } = await fixture(t);
@@ -293,82 +239,6 @@ test('hits, misses and fetches are told', async (t) => {
     { type: 'hit', model: 'org/model', tier: 'user' },
     { type: 'hit', model: 'org/model', tier: 'memory' },
   ]);
-});
-
-function resolveInProcess(f: Fixture): ChildProcess {
-  const script = fileURLToPath(new URL('./resolve_process.js', import.meta.url));
-  return spawn(process.execPath, [script, f.cache, f.endpoint, 'org/model'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-async function outcome(child: ChildProcess): Promise<ResolvedModel> {
-  const [output, errors] = await Promise.all([
-    text(child.stdout as NodeJS.ReadableStream),
-    text(child.stderr as NodeJS.ReadableStream),
-    once(child, 'close'),
-  ]);
-  assert.equal(child.exitCode, 0, errors);
-  return JSON.parse(output) as ResolvedModel;
-}
-
-test('three processes at once: one download, three whole models', async (t) => {
-  const f = await fixture(t);
-  f.hub.bytesPerSecond = 300_000;
-  const children = [1, 2, 3].map(() => resolveInProcess(f));
-  const results = await Promise.all(children.map(outcome));
-  for (const result of results) await assertWhole(result, f.repository);
-  assert.equal(f.hub.transfers().length, 3);
-  assert.deepEqual(await modelFolders(f.cache), ['models--org--model']);
-});
-
-test('a killed process leaves nothing visible; the next goes on where it was', async (t) => {
-  const f = await fixture(t, 1_000_000);
-  f.hub.bytesPerSecond = 1_000_000;
-  for (let kill = 0; kill < 3; kill++) {
-    const child = resolveInProcess(f);
-    const target = 250_000 * (kill + 1);
-    let words = '';
-    child.stderr?.on('data', (data: Buffer) => {
-      words += data.toString();
-      const bytes = Number(/download (\d+)\n[^\n]*$/.exec(words)?.[1] ?? 0);
-      if (bytes > target) child.kill('SIGKILL');
-    });
-    await once(child, 'close');
-    assert.equal(child.signalCode, 'SIGKILL');
-    await assert.rejects(f.store({ offline: true }).resolve('org/model'), {
-      code: 'MODEL_NOT_FOUND',
-    });
-  }
-  f.hub.requests.length = 0;
-  const started = performance.now();
-  const child = resolveInProcess(f);
-  await assertWhole(await outcome(child), f.repository);
-  assert.ok(performance.now() - started < 3000);
-  const from = Number(/bytes=(\d+)-/.exec(f.hub.transfers().join(' '))?.[1] ?? 0);
-  assert.ok(from > 700_000, `went on from ${from}`);
-  assert.deepEqual(await modelFolders(f.cache), ['models--org--model']);
-});
-
-test('kills at random moments never leave a model that is not whole', async (t) => {
-  const f = await fixture(t, 400_000);
-  f.hub.bytesPerSecond = 2_000_000;
-  for (let round = 0; round < 8; round++) {
-    const children = [resolveInProcess(f), resolveInProcess(f)];
-    const ends = children.map((child) => once(child, 'close'));
-    await new Promise((resolve) => setTimeout(resolve, 60 + Math.random() * 350));
-    for (const child of children) child.kill('SIGKILL');
-    await Promise.all(ends);
-    const seen = await f
-      .store({ offline: true })
-      .resolve('org/model')
-      .catch(() => undefined);
-    if (seen) {
-      await assertWhole(seen, f.repository);
-      await rm(join(f.cache, 'models', 'models--org--model'), { recursive: true });
-    }
-  }
-  await assertWhole(await f.store().resolve('org/model'), f.repository);
 });
 
 test(
