@@ -19,7 +19,7 @@ constexpr int64_t kFewRows = 256;
 
 /// Panels that a thread keeps packed in its second-level cache while the weights pass by, so that
 /// these come from farther away only once for all of them.
-constexpr int64_t kPanelsTogether = 8;
+constexpr int64_t kPanelsTogether = 12;
 constexpr int64_t kPackedBytes = 1 << 20;
 /// Blocks of columns of a task with them: some 0.2 ms.
 constexpr int64_t kBlocksTogether = 16;
