@@ -150,6 +150,7 @@ void CrossCache::attend_head(int64_t layer, int64_t head, const Group& group,
       .scratch = reinterpret_cast<float*>(scratch(floats * sizeof(float))),
       .rows = group.rows,
       .length = context_,
+      .causal = false,
       .head = size,
       .scale = shape_.scale(),
   });

@@ -16,6 +16,32 @@
 #include "nn/work_shares.h"
 
 namespace voxpod {
+namespace {
+
+/// Rows that follow each other in one sequence: keys and values are read once for all of them.
+struct Run {
+  int64_t first;
+  int64_t rows;
+  const CachePosition* last;
+};
+
+std::vector<Run> runs_of(std::span<const CachePosition> rows) {
+  std::vector<Run> runs;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!runs.empty() && runs.back().rows < cpu::kMaxTile &&
+        runs.back().last->pages == rows[i].pages &&
+        runs.back().last->position + 1 == rows[i].position) {
+      ++runs.back().rows;
+      runs.back().last = &rows[i];
+    } else {
+      runs.push_back({.first = static_cast<int64_t>(i), .rows = 1, .last = &rows[i]});
+    }
+  }
+  return runs;
+}
+
+}  // namespace
+
 SelfCache::SelfCache(const AttentionShape& shape, int64_t pages, const Placement& placement)
     : shape_(shape), kernels_(placement.uses_kernels()), users_(static_cast<size_t>(pages)) {
   const auto options = at::TensorOptions(placement.activation()).device(placement.device);
@@ -94,31 +120,31 @@ at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query, con
   at::Tensor out = at::empty({query.size(0), width}, at::kFloat);
   float* to = out.data_ptr<float>();
   const auto& kernels = cpu::kernels();
-  const int64_t tasks = static_cast<int64_t>(rows.size()) * shape_.heads;
-  share_range(tasks, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const auto row = static_cast<size_t>(task / shape_.heads);
+  const std::vector<Run> runs = runs_of(rows);
+  share_work(static_cast<int64_t>(runs.size()) * shape_.heads, [&] {
+    return [&](int64_t task) {
+      const Run& run = runs[static_cast<size_t>(task / shape_.heads)];
       const int64_t h = task % shape_.heads;
-      const int64_t length = rows[row].position + 1;
+      const int64_t length = run.last->position + 1;
+      const auto numbers = static_cast<size_t>(run.rows * round_to_block(length));
       kernels.attention({
-          .query = query.const_data_ptr<float>() + static_cast<int64_t>(row) * query.stride(0) +
-                   h * head,
-          .query_stride = 0,
+          .query = query.const_data_ptr<float>() + run.first * query.stride(0) + h * head,
+          .query_stride = query.stride(0),
           .key = keys + h * per_head,
           .value = values + h * per_head,
           .block_stride = per_page,
-          .pages = rows[row].pages->data(),
+          .pages = run.last->pages->data(),
           .storage = cpu::Storage::kFloat32,
-          .out = to + static_cast<int64_t>(row) * width + h * head,
-          .out_stride = 0,
-          .scratch = reinterpret_cast<float*>(
-              scratch(static_cast<size_t>(round_to_block(length)) * sizeof(float))),
-          .rows = 1,
+          .out = to + run.first * width + h * head,
+          .out_stride = width,
+          .scratch = reinterpret_cast<float*>(scratch(numbers * sizeof(float))),
+          .rows = run.rows,
           .length = length,
+          .causal = true,
           .head = head,
           .scale = shape_.scale(),
       });
-    }
+    };
   });
   return out;
 }

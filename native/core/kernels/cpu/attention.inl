@@ -10,6 +10,11 @@ inline int64_t block_offset(const voxpod::cpu::AttentionArgs& args, int64_t bloc
   return (args.pages ? args.pages[block] : block) * args.block_stride;
 }
 
+/// Positions that a row sees.
+inline int64_t seen_by(const voxpod::cpu::AttentionArgs& args, int64_t row) {
+  return args.causal ? args.length - (args.rows - 1 - row) : args.length;
+}
+
 template <typename Stored, int Rows>
 void scores_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t padded) {
   using voxpod::cpu::kBlock;
@@ -54,8 +59,8 @@ inline float softmax_row(float* scores, int64_t length, int64_t padded, float sc
 }
 
 template <typename Stored, int Rows>
-void values_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t padded,
-                 const float* sums) {
+void values_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t length,
+                 int64_t padded, const float* sums) {
   using voxpod::cpu::kBlock;
   const float* weights = args.scratch;
   for (int64_t d = 0; d < args.head; d += kBlock) {
@@ -66,7 +71,7 @@ void values_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t pa
     }
     for (int64_t block = 0; block < padded; block += kBlock) {
       const auto* value = values + block_offset(args, block / kBlock);
-      const int64_t end = block + kBlock < args.length ? block + kBlock : args.length;
+      const int64_t end = block + kBlock < length ? block + kBlock : length;
       for (int64_t t = block; t < end; ++t, value += args.head) {
         for (int v = 0; v < kBlockVectors; ++v) {
           const Vec x = Stored::widen(value + v * kWidth);
@@ -88,13 +93,14 @@ void values_tile(const voxpod::cpu::AttentionArgs& args, int64_t row, int64_t pa
 template <typename Stored, int Rows>
 void attention_tile(const voxpod::cpu::AttentionArgs& args, int64_t row) {
   using voxpod::cpu::kBlock;
-  const int64_t padded = (args.length + kBlock - 1) / kBlock * kBlock;
+  const int64_t length = seen_by(args, row + Rows - 1);
+  const int64_t padded = (length + kBlock - 1) / kBlock * kBlock;
   scores_tile<Stored, Rows>(args, row, padded);
   float sums[kRowTile];
   for (int r = 0; r < Rows; ++r) {
-    sums[r] = softmax_row(args.scratch + r * padded, args.length, padded, args.scale);
+    sums[r] = softmax_row(args.scratch + r * padded, seen_by(args, row + r), padded, args.scale);
   }
-  values_tile<Stored, Rows>(args, row, padded, sums);
+  values_tile<Stored, Rows>(args, row, length, padded, sums);
 }
 
 /// Rows that are fewer than a tile, such as the beams of one window, are one smaller tile: keys and

@@ -53,7 +53,8 @@ struct AttentionArgs {
   int64_t out_stride;
   float* scratch;  ///< kMaxTile * (length rounded up to kBlock) floats
   int64_t rows;
-  int64_t length;
+  int64_t length;  ///< positions that the last row sees
+  bool causal;   ///< every row sees one position less than the row behind it; else all see `length`
   int64_t head;  ///< a multiple of kBlock
   float scale;   ///< of the scores, above 0
 };
