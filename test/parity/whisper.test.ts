@@ -13,9 +13,10 @@ import { collect } from '../../lib/audio/pcm.js';
 import type { AudioSource } from '../../lib/audio/source.js';
 import type { TranscribeOptions, Transcript, Word } from '../../lib/whisper/types.js';
 import { Whisper } from '../../lib/whisper/whisper.js';
-import { englishClips } from '../lib/whisper/clips.js';
-import { folderFrom, goldenModel, nativeProblem } from '../lib/whisper/support.js';
-import { wordErrorRate } from '../lib/whisper/word_errors.js';
+import { englishClips } from '../support/clips.js';
+import { folderFrom, nativeProblem } from '../support/needs.js';
+import { goldenModel } from '../lib/whisper/support.js';
+import { wordErrorRate } from '../support/word_errors.js';
 
 interface GoldenSegment {
   seek: number;

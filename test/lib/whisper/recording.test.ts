@@ -17,7 +17,9 @@ import type { AudioSource } from '../../../lib/audio/source.js';
 import type { TranscribeProgress } from '../../../lib/whisper/types.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { tone, wavBytes } from '../audio/wav_bytes.js';
-import { byteLayout, collectGarbage, folderFrom, goldenModel, skipUnless } from './support.js';
+import { collectGarbage } from '../../support/garbage.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { byteLayout, goldenModel } from './support.js';
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;

@@ -7,7 +7,9 @@ import { VoxpodError } from '../../../lib/errors.js';
 import type { Segment, TranscribeOptions, Transcript } from '../../../lib/whisper/types.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { tone, wavBytes } from '../audio/wav_bytes.js';
-import { collectGarbage, folderFrom, goldenModel, skipUnless } from './support.js';
+import { collectGarbage } from '../../support/garbage.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { goldenModel } from './support.js';
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 
