@@ -231,6 +231,29 @@ describe('a recording', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () =>
     assert.ok(growth < 60e6, `${growth} bytes`);
   });
 
+  it('is twelve hours of silence: no text, and no memory that grows', async () => {
+    const path = await sparseWav('twelve_hours.wav', 43_200);
+    const whisper = await Whisper.load(golden);
+    try {
+      collectGarbage();
+      const before = process.memoryUsage().rss;
+      let most = 0;
+      const { segments, duration } = await whisper.transcribe(path, {
+        // The small model does not know silence: every window is taken for it.
+        ...{ language: 'en', temperature: 0, suppressTokens: [5], sampleLength: 1 },
+        ...{ logProbThreshold: null, noSpeechThreshold: 0 },
+        onProgress: () => {
+          most = Math.max(most, process.memoryUsage().rss - before);
+        },
+      });
+      assert.deepEqual([segments, duration], [[], 43_200]);
+      // The samples alone would be 2.8 GB, the features 1.4 GB.
+      assert.ok(most < 120e6, `${most} bytes`);
+    } finally {
+      await whisper.dispose();
+    }
+  });
+
   describe('from ffmpeg', needsFfmpeg, () => {
     it('is transcribed as its samples are, with an estimate of what is left', async () => {
       const path = join(folder, 'tone.flac');

@@ -2,6 +2,7 @@
 import { cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TranscribeOptions } from '../../../lib/whisper/types.js';
 
 /** Ids in the vocabulary of the small golden models: 256 bytes, then Whisper's own layout. */
 export interface ByteLayout {
@@ -70,3 +71,20 @@ export async function goldenModel(golden: string): Promise<string> {
   await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(byteTokenizer(meta.layout)));
   return folder;
 }
+
+/** Noise of a fixed seed: the small models write much about it. */
+export function noise(seconds: number): { samples: Float32Array; sampleRate: number } {
+  const samples = new Float32Array(seconds * 16_000);
+  let state = 1;
+  for (let i = 0; i < samples.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    samples[i] = (state / 2 ** 31 - 1) * 0.1;
+  }
+  return { samples, sampleRate: 16_000 };
+}
+
+/** Windows of the small models that end by their length alone. */
+export const plain: TranscribeOptions = {
+  ...{ language: 'en', temperature: 0, suppressTokens: [5], sampleLength: 40 },
+  ...{ compressionRatioThreshold: null, logProbThreshold: null, noSpeechThreshold: null },
+};
