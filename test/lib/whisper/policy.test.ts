@@ -175,7 +175,6 @@ describe('prompts', () => {
     assert.deepEqual(history.previous(), []);
     history.add([5]);
     assert.deepEqual(history.previous(), [5]);
-    assert.deepEqual(history.transcribed(), [3, 4, 5]);
   });
 
   it('carry the initial prompt where asked', () => {
