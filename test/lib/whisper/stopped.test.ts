@@ -41,6 +41,16 @@ describe('work of a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]
       assert.ok((await whisper.transcribe(sound, plain)).segments.length > 0);
     });
 
+    it('while a model is loaded', async () => {
+      const controller = new AbortController();
+      const reason = new Error('the caller left');
+      const { signal } = controller;
+      const onProgress = (): void => {
+        controller.abort(reason);
+      };
+      await assert.rejects(Whisper.load(folder, { signal, onProgress }), reason);
+    });
+
     it('in every phase: reading, finding speech and language, decoding, timing words', async () => {
       const options: TranscribeOptions = {
         ...{ ...plain, temperature: [0, 0.5], logProbThreshold: 0 },
