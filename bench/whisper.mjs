@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { englishClips } from '../dist/test/lib/whisper/clips.js';
-import { wordErrorRate } from '../dist/test/lib/whisper/word_errors.js';
+import { englishClips } from '../dist/test/support/clips.js';
+import { wordErrorRate } from '../dist/test/support/word_errors.js';
 import { chooseEngines, Models, runEngine } from './engines.mjs';
 import { markdown, textTable } from './report.mjs';
 import { writeSpeech } from './speech.mjs';

@@ -202,11 +202,6 @@ export function fromNative(error: unknown): unknown {
   return new CLASSES[known](known, messageOf(error), { cause: error });
 }
 
-/** Whether the addon stopped a call because its Cancellation was used. */
-export function isCancelled(error: unknown): boolean {
-  return codeOf(error) === 'CANCELLED';
-}
-
 function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;

@@ -85,9 +85,4 @@ export class PromptHistory {
   #last(since: number, count: number): readonly number[] {
     return this.#tokens.slice(Math.max(since, this.#tokens.length - count));
   }
-
-  /** All tokens transcribed, without the initial prompt. */
-  transcribed(): readonly number[] {
-    return this.#tokens.slice(this.#initial.length);
-  }
 }

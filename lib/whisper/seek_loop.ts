@@ -69,8 +69,7 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
   for await (const [clipStart, clipEnd] of loop.clips) {
     let seek = clipStart;
     for (;;) {
-      const wanted = Math.min(clipEnd, seek + windowFrames);
-      const end = await loop.reach(wanted);
+      const end = await loop.reach(Math.min(clipEnd, seek + windowFrames));
       if (seek >= end || (seek > clipStart && end - seek < loop.shortestRest)) break;
       const layout: WindowLayout = {
         ...{ seek, size: end - seek },
@@ -89,12 +88,10 @@ export async function* seekLoop(loop: SeekLoop): AsyncGenerator<Segment, void, u
       loop.onPosition(seek);
       if (window.pieces === 'none') continue;
       lastSpeech = window.lastSpeech;
-      const segments = window.pieces.map((piece) =>
-        within(
-          segmentOf(piece, id++, layout.seek, attempt, loop.text(piece.tokens)),
-          end < wanted ? secondsAt(end) : Infinity,
-        ),
+      const found = window.pieces.map((piece) =>
+        segmentOf(piece, id++, layout.seek, attempt, loop.text(piece.tokens)),
       );
+      const segments = await inRecording(found, end, (frame) => loop.reach(frame));
       for (const segment of segments) history.add(segment.tokens);
       if (!loop.conditionOnPreviousText || attempt.temperature > hottestPrompt) history.reset();
       yield* segments;
@@ -182,13 +179,29 @@ function segmentOf(
   };
 }
 
-/** A segment and its words up to the recording's end: the reference lets them last a little longer. */
-function within(segment: Segment, end: number): Segment {
+/**
+ * Segments and words up to the recording's end: the reference lets the last ones lie behind it. It
+ * is looked for where a time lies behind `end`, up to which the recording was read.
+ */
+async function inRecording(
+  segments: Segment[],
+  end: number,
+  reach: SeekLoop['reach'],
+): Promise<Segment[]> {
+  const parts = segments.flatMap((segment) => [segment, ...(segment.words ?? [])]);
+  const last = Math.max(...parts.flatMap((part) => [part.start, part.end]));
+  if (last <= secondsAt(end)) return segments;
+  const behind = Math.ceil(last * framesPerSecond) + 1;
+  const reached = await reach(behind);
+  if (reached === behind) return segments;
+  const bound = secondsAt(reached);
   const inside = <Part extends { start: number; end: number }>(part: Part): Part => ({
     ...part,
-    start: Math.min(part.start, end),
-    end: Math.min(part.end, end),
+    start: Math.min(part.start, bound),
+    end: Math.min(part.end, bound),
   });
-  const { words } = segment;
-  return { ...inside(segment), ...(words === undefined ? {} : { words: words.map(inside) }) };
+  return segments.map((segment) => ({
+    ...inside(segment),
+    ...(segment.words === undefined ? {} : { words: segment.words.map(inside) }),
+  }));
 }

@@ -17,7 +17,7 @@ export interface WhisperOptions {
    * with more of them is decoded alone. Default 16.
    */
   maxBatch?: number;
-  /** Calls that may wait for the engine; one more is refused with QUEUE_FULL. Default 256. */
+  /** Windows that may wait to be decoded; one more is refused with QUEUE_FULL. Default 256. */
   maxQueue?: number;
   signal?: AbortSignal;
   /** Gets the fraction of the weights that is loaded, 0 to 1. */

@@ -2,10 +2,12 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "arguments.h"
 #include "calls.h"
 #include "nn/placement.h"
 
@@ -41,6 +43,20 @@ inline Napi::Object placement_object(Napi::Env env, const Placement& placement, 
   out.Set("device", placement.device.str());
   out.Set("dtype", dtype_name(placement));
   out.Set("weightBytes", static_cast<double>(bytes));
+  return out;
+}
+
+/// The options of loading that a model has whatever its kind.
+template <typename Options>
+Options engine_options(const Napi::Object& from) {
+  Options out;
+  const auto count = [&](const char* name, int64_t most) {
+    return std::clamp<int64_t>(integer(from.Get(name), name), 0, most);
+  };
+  out.device = text(from.Get("device"), "device");
+  out.dtype = text(from.Get("dtype"), "dtype");
+  out.threads = static_cast<int>(count("threads", 1024));
+  out.max_queue = static_cast<size_t>(count("maxQueue", 1 << 20));
   return out;
 }
 

@@ -37,18 +37,12 @@ f5::Architecture architecture(const Napi::Object& from) {
   };
 }
 
-f5::ModelOptions model_options(const Napi::Object& options) {
-  return {
-      .device = text(options.Get("device"), "device"),
-      .dtype = text(options.Get("dtype"), "dtype"),
-      .threads = static_cast<int>(
-          std::clamp<int64_t>(integer(options.Get("threads"), "threads"), 0, 1024)),
-      .max_batch_frames =
-          std::clamp<int64_t>(integer(options.Get("maxBatchFrames"), "maxBatchFrames"), 0, 1 << 30),
-      .max_queue = static_cast<size_t>(
-          std::clamp<int64_t>(integer(options.Get("maxQueue"), "maxQueue"), 0, 1 << 20)),
-      .architecture = architecture(object(options.Get("architecture"), "architecture")),
-  };
+f5::ModelOptions model_options(const Napi::Object& from) {
+  auto out = engine_options<f5::ModelOptions>(from);
+  out.max_batch_frames =
+      std::clamp<int64_t>(integer(from.Get("maxBatchFrames"), "maxBatchFrames"), 0, 1 << 30);
+  out.architecture = architecture(object(from.Get("architecture"), "architecture"));
+  return out;
 }
 
 f5::FlowRequest flow_request(const Napi::Object& from) {

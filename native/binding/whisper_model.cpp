@@ -29,16 +29,10 @@ JsWhisperModel::JsWhisperModel(const Napi::CallbackInfo& info)
 
 namespace {
 
-whisper::ModelOptions model_options(const Napi::Object& options) {
-  return {
-      .device = text(options.Get("device"), "device"),
-      .dtype = text(options.Get("dtype"), "dtype"),
-      .threads = static_cast<int>(
-          std::clamp<int64_t>(integer(options.Get("threads"), "threads"), 0, 1024)),
-      .max_batch = std::clamp<int64_t>(integer(options.Get("maxBatch"), "maxBatch"), 0, 1024),
-      .max_queue = static_cast<size_t>(
-          std::clamp<int64_t>(integer(options.Get("maxQueue"), "maxQueue"), 0, 1 << 20)),
-  };
+whisper::ModelOptions model_options(const Napi::Object& from) {
+  auto out = engine_options<whisper::ModelOptions>(from);
+  out.max_batch = std::clamp<int64_t>(integer(from.Get("maxBatch"), "maxBatch"), 0, 1024);
+  return out;
 }
 
 whisper::DecodeRequest decode_request(const Napi::Object& from) {

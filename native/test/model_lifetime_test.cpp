@@ -66,6 +66,30 @@ TEST(model_lifetime_test, "a full queue refuses, a stopped model ends every call
   EXPECT_ERROR(ErrorCode::kDisposed, get(start(model, window, request())));
 }
 
+TEST(model_lifetime_test, "decodings that wait for the batch are bounded, too") {
+  const Loaded loaded({.max_batch = 1, .max_queue = 2});
+  Model& model = *loaded.model;
+  const Model::Features mel = features(1);
+  const Model::Window window = encode(model, mel);
+  DecodeRequest options = request();
+  options.best_of = 1;
+  options.suppress = {257};
+  options.max_tokens = 62;
+  std::vector<std::future<Outcome<DecodeResult>>> calls;
+  for (int i = 0; i < 40; ++i) {
+    calls.push_back(start(model, window, options));
+    encode(model, mel);  // the thread has done what was posted before
+  }
+  int full = 0;
+  for (auto& call : calls) {
+    const auto code = error_of([&] { get(std::move(call)); });
+    EXPECT(!code || *code == ErrorCode::kQueueFull);
+    full += code ? 1 : 0;
+  }
+  EXPECT_LESS(10, full);
+  EXPECT_EQUAL(get(start(model, window, options)).tokens.size(), size_t{62});
+}
+
 TEST(model_lifetime_test,
      "loading: cancellation, unknown device and type, a missing tensor, another shape") {
   const TemporaryFolder folder;

@@ -9,12 +9,12 @@ import type {
 import { spectrogramPng } from '../../lib/audio/spectrogram.js';
 import { JobError } from '../../lib/errors.js';
 import { parseScript } from '../../lib/f5/script.js';
-import { catalogueEntry, modelNames } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { whisperTranscriber } from '../voices/hearing.js';
 import { PreparedVoices } from '../voices/prepared_voices.js';
 import { settingsOptions, VoiceLibrary, type VoiceSettings } from '../voices/voice_library.js';
 import { fetchAudio, type AudioInputOptions } from './audio_input.js';
+import { jobModel } from './job_model.js';
 import { deliverSound, soundChunks, soundTarget } from './speech_output.js';
 import { parseSpeech, refuseOtherFamilies, type SpeechInput } from './speech_schema.js';
 import type { WhisperPool } from './transcription.js';
@@ -58,7 +58,8 @@ export function speechHandler(options: SpeechHandlerOptions): Handler {
   const library = options.voices ?? new VoiceLibrary(undefined);
   return async (job, context): Promise<unknown> => {
     const input = parseSpeech(job.input);
-    const { model, source } = modelOf(input, options.speechModels);
+    const model = input.model ?? options.speechModels?.keys().next().value ?? 'f5-tts';
+    const source = jobModel(model, 'f5-tts', options.speechModels);
     refuseOtherFamilies(input, 'F5-TTS', model);
     const target = await soundTarget(input, job, options.buckets);
     const speakOptions = await speakOptionsOf(input, { options, library, prepared, context });
@@ -201,32 +202,4 @@ function progressReporter(context: JobContext): NonNullable<SpeakOptions['onProg
       estimated_seconds_left: Number(left.toFixed(1)),
     });
   };
-}
-
-/**
- * What the job calls the model, and what the pool is asked for.
- * @throws JobError MODEL_UNKNOWN, MODEL_UNSUPPORTED
- */
-function modelOf(
-  { model }: SpeechInput,
-  models: ReadonlyMap<string, string> = new Map(),
-): { model: string; source: string } {
-  const [first] = models.keys();
-  const name = model ?? first ?? 'f5-tts';
-  const entry = catalogueEntry(name);
-  const source = models.get(name) ?? (entry && (models.get(entry.name) ?? entry.name));
-  const known = [...new Set([...models.keys(), ...modelNames('f5-tts')])].join(', ');
-  if (source === undefined) {
-    throw new JobError(
-      'MODEL_UNKNOWN',
-      `There is no model ${JSON.stringify(name)}. A speech job may name: ${known}`,
-    );
-  }
-  if (!models.has(name) && entry?.family !== 'f5-tts') {
-    throw new JobError(
-      'MODEL_UNSUPPORTED',
-      `This version cannot speak with ${name}. A speech job may name: ${known}`,
-    );
-  }
-  return { model: name, source };
 }

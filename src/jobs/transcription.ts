@@ -5,9 +5,9 @@ import type { AudioSource } from '../../lib/audio/source.js';
 import type { Segment, TranscribeOptions, Transcript } from '../../lib/whisper/types.js';
 import { formatTranscript } from '../../lib/whisper/writers.js';
 import { JobError, messageOf } from '../../lib/errors.js';
-import { catalogueEntry, modelNames } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { fetchAudio, type AudioInputOptions } from './audio_input.js';
+import { jobModel } from './job_model.js';
 import {
   parseTranscription,
   type OutputSegment,
@@ -54,7 +54,7 @@ export function transcriptionHandler(options: TranscriptionHandlerOptions): Hand
   return async (job, context): Promise<TranscriptionOutput> => {
     const input = parseTranscription(job.input);
     const model = input.model ?? options.defaultModel ?? 'base';
-    const source = modelSource(model, options.models);
+    const source = jobModel(model, 'whisper', options.models);
     checkVad(input);
     const audio = await fetchAudio(input, options, context.signal);
     try {
@@ -238,22 +238,6 @@ function outputSegment(segment: Segment): OutputSegment {
     no_speech_prob: segment.noSpeechProb,
     ...(segment.language === undefined ? {} : { language: segment.language }),
   };
-}
-
-/**
- * What the pool is asked for when a job names this model.
- * @throws JobError MODEL_UNKNOWN
- */
-function modelSource(name: string, models: ReadonlyMap<string, string> = new Map()): string {
-  const found = catalogueEntry(name);
-  const entry = found?.family === 'whisper' ? found : undefined;
-  const source = models.get(name) ?? (entry && (models.get(entry.name) ?? entry.name));
-  if (source !== undefined) return source;
-  const known = new Set([...models.keys(), ...modelNames('whisper')]);
-  throw new JobError(
-    'MODEL_UNKNOWN',
-    `There is no model ${JSON.stringify(name)}. A job may name: ${[...known].join(', ')}`,
-  );
 }
 
 function progressReporter(

@@ -1,9 +1,8 @@
 /** Which models are loaded: each once, leased to whoever uses it, the oldest idle one given up. */
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { messageOf, VoxpodError } from '../../lib/errors.js';
 import { untilAborted } from '../abort.js';
 import type { Logger } from '../log.js';
+import { folderBytes } from '../storage/disk.js';
 
 /** "load": bytes of the model's files that are in memory; the others are the store's. */
 export interface LoadProgress {
@@ -253,16 +252,4 @@ export class LeasedModels {
 
 function disposedError(): VoxpodError {
   return new VoxpodError('DISPOSED', 'The models were disposed; no more can be acquired.');
-}
-
-/** Bytes of all files below a folder. */
-async function folderBytes(folder: string): Promise<number> {
-  const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const sizes = names.map((name) =>
-    stat(join(folder, name)).then(
-      (status) => (status.isFile() ? status.size : 0),
-      () => 0,
-    ),
-  );
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

@@ -93,29 +93,6 @@ export async function putTextIf(
   });
 }
 
-/** The keys below `prefix`, in their order. */
-export async function listKeys(
-  bucket: Bucket,
-  prefix: string,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const action = { doing: `Listing ${bucket.name}/${prefix}`, key: prefix };
-  return bucket.call(action, signal, async (client, abortSignal) => {
-    const { ListObjectsV2Command } = await import('@aws-sdk/client-s3');
-    const keys: string[] = [];
-    for (let token: string | undefined; ;) {
-      const command = new ListObjectsV2Command({
-        ...{ Bucket: bucket.name, Prefix: prefix },
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      });
-      const page = await client.send(command, { abortSignal });
-      keys.push(...(page.Contents ?? []).flatMap(({ Key }) => Key ?? []));
-      token = page.NextContinuationToken;
-      if (token === undefined) return keys;
-    }
-  });
-}
-
 /**
  * Reads a range with the SDK's own client, which tries again by itself.
  * @throws BucketError; ObjectChangedError; ConnectionError where the answer broke off

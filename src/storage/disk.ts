@@ -1,6 +1,6 @@
 /** Free space, asked before anything of size is written. */
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readdir, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { DownloadError, invalidArgument } from '../../lib/errors.js';
 
 /** Left free beside what is written, so that logs and small files of others still fit. */
@@ -16,6 +16,18 @@ export async function freeBytes(path: string): Promise<number> {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(at) === at) throw error;
     }
   }
+}
+
+/** Bytes of all files below a folder; those that go meanwhile count nothing. */
+export async function folderBytes(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  const sizes = names.map((name) =>
+    stat(join(folder, name)).then(
+      (status) => (status.isFile() ? status.size : 0),
+      () => 0,
+    ),
+  );
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 /**

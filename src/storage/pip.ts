@@ -1,9 +1,9 @@
 /** Downloads wheels with the user's own pip, so that whatever index they configured is used. */
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DownloadError } from '../../lib/errors.js';
-import { explainDiskError } from './disk.js';
+import { explainDiskError, folderBytes } from './disk.js';
 
 export interface PipDownloadOptions {
   /** "name==version", pinned: what is fetched is checked against digests afterwards. */
@@ -86,17 +86,4 @@ function runPip(
       resolve(last === '' ? `it ended with ${killer ?? `status ${status ?? '?'}`}` : last);
     });
   });
-}
-
-async function folderBytes(folder: string): Promise<number> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const sizes = entries.map(async (entry) => {
-    if (!entry.isFile()) return 0;
-    // pip moves files while we look.
-    return stat(join(entry.parentPath, entry.name)).then(
-      ({ size }) => size,
-      () => 0,
-    );
-  });
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { findAddon, fromNative, isCancelled } from '../../lib/binding.js';
+import { findAddon, fromNative } from '../../lib/binding.js';
 import { missingCpuFeatures, readCpu, vectorFeatures } from '../../lib/cpu.js';
 import { ArgumentError, ModelError, NativeError, VoxpodError } from '../../lib/errors.js';
 import { findLibtorch } from '../../lib/libtorch.js';
@@ -80,12 +80,6 @@ describe('fromNative', () => {
     ]) {
       assert.equal(fromNative(error), error);
     }
-  });
-
-  it('recognises cancellation', () => {
-    assert.equal(isCancelled(native('CANCELLED')), true);
-    assert.equal(isCancelled(native('DISPOSED')), false);
-    assert.equal(isCancelled({ code: 'CANCELLED' }), false);
   });
 });
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { loadNative } from '../../lib/binding.js';
 import type { F5Architecture, F5Model, FlowRequest } from '../../lib/native.js';
-import { folderFrom, nativeProblem } from '../lib/whisper/support.js';
+import { folderFrom, nativeProblem } from '../support/needs.js';
 
 type Entry = { dtype: string; shape: number[]; data_offsets: [number, number] };
 

@@ -12,7 +12,7 @@ import { prepareReference } from '../../lib/f5/reference_audio.js';
 import { clipReference } from '../../lib/f5/reference_clip.js';
 import { referenceText } from '../../lib/f5/reference_text.js';
 import { removeSilence } from '../../lib/f5/silence_removal.js';
-import { folderFrom, nativeProblem } from '../lib/whisper/support.js';
+import { folderFrom, nativeProblem } from '../support/needs.js';
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 const skip = goldens === undefined && 'VOXPOD_GOLDENS is not set';

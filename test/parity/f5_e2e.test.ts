@@ -17,7 +17,7 @@ import { synthesize, VoiceMels, type LoadedF5 } from '../../lib/f5/synthesis.js'
 import { F5Tokenizer } from '../../lib/f5/tokenizer.js';
 import { Voice } from '../../lib/f5/voice.js';
 import { readTensors } from '../lib/f5/safetensors.js';
-import { folderFrom, nativeProblem } from '../lib/whisper/support.js';
+import { folderFrom, nativeProblem } from '../support/needs.js';
 import { pinyinFolder } from '../lib/text/chinese/fixtures.js';
 
 interface Case {

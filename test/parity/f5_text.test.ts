@@ -9,7 +9,7 @@ import { F5Tokenizer } from '../../lib/f5/tokenizer.js';
 import { cutWords } from '../../lib/text/chinese/segmenter.js';
 import { vocabularyOf } from '../lib/f5/vocabulary.js';
 import { noPinyin, pinyinFolder } from '../lib/text/chinese/fixtures.js';
-import { folderFrom } from '../lib/whisper/support.js';
+import { folderFrom } from '../support/needs.js';
 
 interface PinyinCase {
   text: string;

@@ -11,7 +11,8 @@ import { loadNative } from '../../lib/binding.js';
 import type { DecodeRequest, EncodedWindow, WhisperModel } from '../../lib/native.js';
 import { splitWords } from '../../lib/text/words.js';
 import { timeWords } from '../../lib/whisper/words.js';
-import { folderFrom, nativeProblem, type ByteLayout } from '../lib/whisper/support.js';
+import { folderFrom, nativeProblem } from '../support/needs.js';
+import { type ByteLayout } from '../lib/whisper/support.js';
 
 interface GoldenOptions {
   language: string | null;

@@ -38,7 +38,7 @@ Model::Model(const std::filesystem::path& checkpoint, const std::filesystem::pat
              const CancellationPtr& cancellation)
     : placement_(place(options)),
       max_batch_frames_(options.max_batch_frames),
-      max_queue_(options.max_queue) {
+      waiting_(options.max_queue) {
   const c10::InferenceMode inference;
   if (options.max_batch_frames < 1 || options.max_queue < 1 || options.threads < 0) {
     fail(ErrorCode::kInvalidArgument,
@@ -73,15 +73,9 @@ void Model::stop() {
     if (!thread_) return;  // loading failed
     thread_->stop();
     // The thread is gone: what it was speaking ends here.
-    {
-      const std::lock_guard lock(mutex_);
-      for (auto& call : waiting_) active_.push_back(std::move(call));
-      waiting_.clear();
-    }
-    for (auto& call : active_) {
-      call->done(Error(ErrorCode::kDisposed, "The model was disposed"));
-    }
-    active_.clear();
+    const Error disposed(ErrorCode::kDisposed, "The model was disposed");
+    end_calls(active_, disposed);
+    waiting_.end(disposed);
     // Whoever still holds the model holds no weights with it: a garbage collector may take its
     // time.
     backbone_.reset();
@@ -91,20 +85,14 @@ void Model::stop() {
 
 void Model::sample(FlowRequest request, std::function<void(double)> progress,
                    const CancellationPtr& cancellation, Done<at::Tensor> done) {
-  const auto guarded = guard(cancellation);
   try {
     validate(request, geometry_);
-    const std::lock_guard lock(mutex_);
-    guarded->check();
-    if (waiting_.size() >= max_queue_) {
-      fail(ErrorCode::kQueueFull, "The model's queue of ", max_queue_, " utterances is full");
-    }
-    waiting_.emplace_back(new Call{.request = std::move(request),
-                                   .flow = nullptr,
-                                   .progress = std::move(progress),
-                                   .cancellation = guarded,
-                                   .done = done,
-                                   .conditioning = {}});
+    waiting_.push(std::unique_ptr<Call>(new Call{.request = std::move(request),
+                                                 .flow = nullptr,
+                                                 .progress = std::move(progress),
+                                                 .cancellation = guard(cancellation),
+                                                 .done = done,
+                                                 .conditioning = {}}));
   } catch (...) {
     done(current_error());
     return;
@@ -143,54 +131,41 @@ bool Model::step() {
     // A failed step says nothing about which utterance it was: all of them end. Those that were
     // cancelled are told so.
     retire();
-    for (auto& call : active_) call->done(error);
-    active_.clear();
+    end_calls(active_, error);
   }
-  const std::lock_guard lock(mutex_);
   return !active_.empty() || !waiting_.empty();
 }
 
 /// Ends utterances that are complete or cancelled.
 void Model::retire() {
-  std::vector<std::pair<std::unique_ptr<Call>, Outcome<at::Tensor>>> over;
-  const auto collect = [&over](auto& calls) {
-    for (std::unique_ptr<Call>& call : calls) {
-      try {
-        call->cancellation->check();
-        if (!call->flow || !call->flow->done()) continue;
-        at::Tensor result = call->flow->result();
-        over.emplace_back(std::move(call), std::move(result));
-      } catch (...) {
-        over.emplace_back(std::move(call), current_error());
-      }
+  const auto over = [](const std::unique_ptr<Call>& call) {
+    Outcome<at::Tensor> outcome;
+    try {
+      call->cancellation->check();
+      if (!call->flow->done()) return false;
+      outcome = call->flow->result();
+    } catch (...) {
+      outcome = current_error();
     }
-    std::erase_if(calls, [](const std::unique_ptr<Call>& call) { return !call; });
+    call->done(std::move(outcome));
+    return true;
   };
-  collect(active_);
-  {
-    const std::lock_guard lock(mutex_);
-    collect(waiting_);
-  }
-  for (auto& [call, outcome] : over) call->done(std::move(outcome));
+  std::erase_if(active_, over);
+  waiting_.end_cancelled();
 }
 
 /// Takes in those that wait, in order, while there is room.
 void Model::admit() {
   int64_t frames = 0;
   for (const auto& call : active_) frames += call->flow->frames();
-  while (true) {
-    std::unique_ptr<Call> call;
-    {
-      const std::lock_guard lock(mutex_);
-      if (waiting_.empty()) return;
-      frames += waiting_.front()->request.frames;
-      if (!active_.empty() && frames > max_batch_frames_) return;
-      call = std::move(waiting_.front());
-      waiting_.pop_front();
-    }
+  const auto has_room = [&](const Call& call) {
+    return active_.empty() || frames + call.request.frames <= max_batch_frames_;
+  };
+  while (std::unique_ptr<Call> call = waiting_.take(has_room)) {
     try {
       call->flow = std::make_unique<Flow>(std::move(call->request), *backbone_, geometry_,
                                           placement_, *call->cancellation);
+      frames += call->flow->frames();
       active_.push_back(std::move(call));
     } catch (...) {
       call->done(current_error());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/inference_thread.h"
+#include "engine/waiting_calls.h"
 #include "f5/backbone.h"
 #include "f5/flow.h"
 #include "vocoder/vocoder.h"
@@ -22,7 +23,7 @@ struct ModelOptions {
   std::string dtype = "auto";
   int threads = 0;                  ///< of the CPU engine; 0: one for each core
   int64_t max_batch_frames = 4096;  ///< of all utterances in a step; one alone may have more
-  size_t max_queue = 256;           ///< calls that may wait
+  size_t max_queue = 256;           ///< utterances that may wait, and as many other calls
   Architecture architecture = {};
   bool cpu_kernels = true;  ///< off, ATen's operators alone (for tests of that path)
 };
@@ -81,12 +82,10 @@ class Model {
   Placement placement_;
   int64_t weight_bytes_ = 0;
   int64_t max_batch_frames_ = 0;
-  size_t max_queue_ = 0;
   std::string vocoder_name_;
   std::unique_ptr<Backbone> backbone_;
   std::unique_ptr<const Vocoder> vocoder_;
-  std::mutex mutex_;  ///< of the next
-  std::deque<std::unique_ptr<Call>> waiting_;
+  WaitingCalls<Call> waiting_;
   std::vector<std::unique_ptr<Call>> active_;
   /// What is known of points of time, while a call still needs it.
   std::map<float, std::weak_ptr<const at::Tensor>> known_;

@@ -21,7 +21,7 @@ std::span<float> row_of(const at::Tensor& logits, int64_t row) {
 
 Model::Model(const std::filesystem::path& folder, const ModelOptions& options,
              const std::function<void(double)>& progress, const CancellationPtr& cancellation)
-    : placement_(make_placement(options.device, options.dtype)) {
+    : placement_(make_placement(options.device, options.dtype)), waiting_(options.max_queue) {
   const c10::InferenceMode inference;
   placement_.cpu_kernels = options.cpu_kernels;
   if (options.max_batch < 1 || options.max_queue < 1 || options.threads < 0) {
@@ -54,12 +54,9 @@ void Model::stop() {
     if (!thread_) return;  // loading failed
     thread_->stop();
     // The thread is gone: what it was decoding ends here.
-    for (auto& call : waiting_) active_.push_back(std::move(call));
-    for (auto& call : active_) {
-      call->done(Error(ErrorCode::kDisposed, "The model was disposed"));
-    }
-    waiting_.clear();
-    active_.clear();
+    const Error disposed(ErrorCode::kDisposed, "The model was disposed");
+    end_calls(active_, disposed);
+    waiting_.end(disposed);
     // Whoever still holds the model holds no weights with it: a garbage collector may take its
     // time.
     encoder_.reset();
@@ -151,19 +148,16 @@ void Model::decode(Window window, DecodeRequest request, const CancellationPtr& 
                    Done<DecodeResult> done) {
   try {
     validate(request, geometry_);
+    waiting_.push(std::unique_ptr<Call>(
+        new Call{.window = std::move(window),
+                 .decoding = Decoding(std::move(request), geometry_.text_context),
+                 .cancellation = guard(cancellation),
+                 .done = done}));
   } catch (...) {
     done(current_error());
     return;
   }
-  auto call = std::make_shared<std::unique_ptr<Call>>(
-      new Call{.window = std::move(window),
-               .decoding = Decoding(std::move(request), geometry_.text_context),
-               .cancellation = guard(cancellation),
-               .done = std::move(done)});
-  thread_->post({
-      .run = [this, call] { waiting_.push_back(std::move(*call)); },
-      .refuse = [call](const Error& error) { (*call)->done(error); },
-  });
+  thread_->wake();
 }
 
 bool Model::step() {
@@ -174,11 +168,8 @@ bool Model::step() {
   } catch (...) {
     // A failed step says nothing about which sequence it was: all of them end.
     const Error error = current_error();
-    for (auto& call : active_) {
-      release(*call);
-      call->done(error);
-    }
-    active_.clear();
+    for (auto& call : active_) release(*call);
+    end_calls(active_, error);
   }
   return !active_.empty() || !waiting_.empty();
 }
@@ -199,7 +190,7 @@ void Model::retire() {
     return true;
   };
   std::erase_if(active_, over);
-  std::erase_if(waiting_, over);
+  waiting_.end_cancelled();
 }
 
 void Model::release(Call& call) {
@@ -210,19 +201,19 @@ void Model::release(Call& call) {
 
 /// Takes in those that wait, in order, while there is room.
 void Model::admit() {
-  while (!waiting_.empty()) {
-    const int64_t rows = waiting_.front()->decoding.request().rows();
-    if (rows > rows_ && active_.empty()) {  // more than the batch was made for
-      cache_ = std::make_unique<SelfCache>(decoder_->make_cache(rows));
-      rows_ = free_rows_ = rows;
-    }
-    if (rows > free_rows_) return;
-    std::unique_ptr<Call> call = std::move(waiting_.front());
-    waiting_.pop_front();
-    call->rows = rows;
-    free_rows_ -= rows;
+  const auto has_room = [this](const Call& call) {
+    return active_.empty() || call.decoding.request().rows() <= free_rows_;
+  };
+  while (std::unique_ptr<Call> call = waiting_.take(has_room)) {
     try {
       call->cancellation->check();
+      const int64_t rows = call->decoding.request().rows();
+      if (rows > rows_) {  // more than the batch was made for, and nothing else is in it
+        cache_ = std::make_unique<SelfCache>(decoder_->make_cache(rows));
+        rows_ = free_rows_ = rows;
+      }
+      call->rows = rows;
+      free_rows_ -= rows;
       prefill(*call);
       active_.push_back(std::move(call));
     } catch (...) {

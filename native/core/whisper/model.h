@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "engine/inference_thread.h"
+#include "engine/waiting_calls.h"
 #include "signal/log_mel.h"
 #include "whisper/decoder.h"
 #include "whisper/decoding.h"
@@ -20,7 +20,7 @@ struct ModelOptions {
   std::string dtype = "auto";
   int threads = 0;          ///< of the CPU engine; 0: one for each core
   int64_t max_batch = 8;    ///< rows decoded at once: windows, their samples and beams
-  size_t max_queue = 256;   ///< calls that may wait
+  size_t max_queue = 256;   ///< decodings that may wait, and as many other calls
   bool cpu_kernels = true;  ///< off, ATen's operators alone (for tests of that path)
 };
 
@@ -95,7 +95,7 @@ class Model {
   std::unique_ptr<SelfCache> cache_;
   int64_t rows_ = 0;       ///< that the cache has room for
   int64_t free_rows_ = 0;  ///< of them
-  std::deque<std::unique_ptr<Call>> waiting_;
+  WaitingCalls<Call> waiting_;
   std::vector<std::unique_ptr<Call>> active_;
   CancellationPtr stopped_ = std::make_shared<Cancellation>();
   std::once_flag stop_once_;

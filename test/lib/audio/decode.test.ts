@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { decodeAudio } from '../../../lib/audio/decode.js';
 import type { AudioSource } from '../../../lib/audio/source.js';
-import { collectGarbage, leastLateness, nativeProblem } from '../whisper/support.js';
+import { collectGarbage } from '../../support/garbage.js';
+import { leastLateness } from '../../support/lateness.js';
+import { nativeProblem } from '../../support/needs.js';
 import { tone, wavBytes } from './wav_bytes.js';
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;

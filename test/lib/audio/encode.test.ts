@@ -14,7 +14,8 @@ import {
   type AudioFormat,
   type EncodeAudioOptions,
 } from '../../../lib/audio/encode.js';
-import { leastLateness, nativeProblem } from '../whisper/support.js';
+import { leastLateness } from '../../support/lateness.js';
+import { nativeProblem } from '../../support/needs.js';
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
 const needsFfmpeg = hasFfmpeg ? {} : { skip: 'ffmpeg is not installed' };

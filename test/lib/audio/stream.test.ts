@@ -10,7 +10,7 @@ import { decodeAudio } from '../../../lib/audio/decode.js';
 import { blockSamples, collect } from '../../../lib/audio/pcm.js';
 import { openAudio } from '../../../lib/audio/stream.js';
 import { packageRoot } from '../../../lib/package_root.js';
-import { nativeProblem } from '../whisper/support.js';
+import { nativeProblem } from '../../support/needs.js';
 import { tone, wavBytes } from './wav_bytes.js';
 
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;

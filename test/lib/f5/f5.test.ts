@@ -8,7 +8,7 @@ import { decodeAudio } from '../../../lib/audio/decode.js';
 import { concatenate } from '../../../lib/audio/pcm.js';
 import { F5TTS, Voice, type SpeakOptions, type SpeakProgress } from '../../../lib/index.js';
 import { packageRoot } from '../../../lib/package_root.js';
-import { nativeProblem } from '../whisper/support.js';
+import { nativeProblem } from '../../support/needs.js';
 import { tinyVocabulary, writeTinyModel } from './tiny_model.js';
 
 const skip = nativeProblem() ?? false;

@@ -13,9 +13,10 @@ import { textForKeptAudio } from '../../../lib/f5/reference_text.js';
 import { packageRoot } from '../../../lib/package_root.js';
 import type { AudioSource } from '../../../lib/audio/source.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
-import { englishClips } from '../whisper/clips.js';
-import { folderFrom, leastLateness, skipUnless } from '../whisper/support.js';
-import { wordErrorRate } from '../whisper/word_errors.js';
+import { englishClips } from '../../support/clips.js';
+import { leastLateness } from '../../support/lateness.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { wordErrorRate } from '../../support/word_errors.js';
 import { wavBytes } from '../audio/wav_bytes.js';
 import { bursts, noise } from './sounds.js';
 

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { flowTimes } from '../../../lib/f5/schedule.js';
-import { folderFrom } from '../whisper/support.js';
+import { folderFrom } from '../../support/needs.js';
 import { readTensors } from './safetensors.js';
 
 const file = join(folderFrom('VOXPOD_GOLDENS') ?? '', 'f5', 'schedule.safetensors');

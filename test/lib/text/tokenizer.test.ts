@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { packageRoot } from '../../../lib/package_root.js';
 import { WhisperTokenizer } from '../../../lib/text/tokenizer.js';
-import { byteTokenizer, folderFrom, leastLateness, tokenizerFolder } from '../whisper/support.js';
+import { leastLateness } from '../../support/lateness.js';
+import { folderFrom } from '../../support/needs.js';
+import { byteTokenizer, tokenizerFolder } from '../whisper/support.js';
 
 interface Golden {
   args: { multilingual: boolean; num_languages?: number };

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { ArgumentError } from '../../../lib/errors.js';
 import { detectSpeech } from '../../../lib/vad/speech_spans.js';
 import { vadRate, vadWindow, type SpeechDetector } from '../../../lib/vad/types.js';
-import { leastLateness } from '../whisper/support.js';
+import { leastLateness } from '../../support/lateness.js';
 import {
   atDecibels,
   collect,

@@ -4,8 +4,8 @@ import { decodeAudio } from '../../../lib/audio/decode.js';
 import { EnergyDetector } from '../../../lib/vad/energy.js';
 import { SileroDetector } from '../../../lib/vad/silero.js';
 import { vadRate } from '../../../lib/vad/types.js';
-import { englishClips } from '../whisper/clips.js';
-import { folderFrom, nativeProblem } from '../whisper/support.js';
+import { englishClips } from '../../support/clips.js';
+import { folderFrom, nativeProblem } from '../../support/needs.js';
 import { testDetector } from './detectors.js';
 import { hiss, probabilities, sileroWeights } from './sounds.js';
 

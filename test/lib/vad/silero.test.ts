@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SileroDetector } from '../../../lib/vad/silero.js';
-import { nativeProblem } from '../whisper/support.js';
+import { nativeProblem } from '../../support/needs.js';
 import { testDetector } from './detectors.js';
 import { hiss, sileroWeights, silence } from './sounds.js';
 

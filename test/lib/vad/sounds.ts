@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { decodeAudio } from '../../../lib/audio/decode.js';
 import { packageRoot } from '../../../lib/package_root.js';
 import { vadRate, type DetectorStream, type SpeechSpan } from '../../../lib/vad/types.js';
-import { folderFrom, nativeProblem } from '../whisper/support.js';
+import { folderFrom, nativeProblem } from '../../support/needs.js';
 
 /** Silero's weights: their folder, or why there are none, for a test's `skip`. */
 export function sileroWeights(): { folder: string; skip: string | false } {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { SpeechSpans, detectSpeech } from '../../../lib/vad/speech_spans.js';
 import { vadRate, type SpeechSpan, type VadOptions } from '../../../lib/vad/types.js';
-import { folderFrom } from '../whisper/support.js';
+import { folderFrom } from '../../support/needs.js';
 import { collect } from './sounds.js';
 
 /** Seconds of a window. */

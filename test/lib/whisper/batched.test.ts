@@ -6,9 +6,9 @@ import { decodeAudio } from '../../../lib/audio/decode.js';
 import type { Segment, TranscribeOptions } from '../../../lib/whisper/types.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { concatenate, atDecibels, hiss, hum, silence } from '../vad/sounds.js';
-import { englishClips } from './clips.js';
-import { folderFrom, skipUnless } from './support.js';
-import { wordErrorRate } from './word_errors.js';
+import { englishClips } from '../../support/clips.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { wordErrorRate } from '../../support/word_errors.js';
 
 const models = folderFrom('VOXPOD_TEST_MODELS');
 const clips = folderFrom('VOXPOD_TEST_AUDIO');

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { VoxpodError } from '../../../lib/errors.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
-import { byteLayout, byteTokenizer, folderFrom, goldenModel, skipUnless } from './support.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { byteLayout, byteTokenizer, goldenModel } from './support.js';
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 

@@ -6,8 +6,8 @@ import { decodeAudio } from '../../../lib/audio/decode.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { wavBytes } from '../audio/wav_bytes.js';
 import { atDecibels, concatenate, hiss, mix, silence } from '../vad/sounds.js';
-import { folderFrom, skipUnless } from './support.js';
-import { words } from './word_errors.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { words } from '../../support/word_errors.js';
 
 const models = folderFrom('VOXPOD_TEST_MODELS');
 const clips = folderFrom('VOXPOD_TEST_AUDIO');

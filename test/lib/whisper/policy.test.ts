@@ -11,7 +11,7 @@ import {
 import { PromptHistory, buildPrompt } from '../../../lib/whisper/prompt.js';
 import { seekLoop, type SeekLoop } from '../../../lib/whisper/seek_loop.js';
 import { windowSeed } from '../../../lib/whisper/seed.js';
-import { clipFrames, splitWindow } from '../../../lib/whisper/segments.js';
+import { clipFrames, splitWindow, type Clip } from '../../../lib/whisper/segments.js';
 import type { Segment } from '../../../lib/whisper/types.js';
 
 const begin = 1000;
@@ -175,7 +175,6 @@ describe('prompts', () => {
     assert.deepEqual(history.previous(), []);
     history.add([5]);
     assert.deepEqual(history.previous(), [5]);
-    assert.deepEqual(history.transcribed(), [3, 4, 5]);
   });
 
   it('carry the initial prompt where asked', () => {
@@ -342,6 +341,25 @@ describe('seekLoop', () => {
       ],
     );
     assert.deepEqual(reached, [500, 500, 800, 800, 1000]);
+  });
+
+  it('ends times with the recording, also where a clip ends a little before it', async () => {
+    const late = { tokens: [at(0), 1, at(4.5), at(5), 2, at(6)] };
+    const ends = async (frames: number, clip: Clip): Promise<number[][]> => {
+      const { segments } = await loopOver([late], { reach: ending(frames), clips: [clip] });
+      return segments.map(({ start, end }) => [start, end]);
+    };
+    const inside = [
+      [1, 5.5],
+      [6, 6.2],
+    ];
+    assert.deepEqual(await ends(620, [100, Infinity]), inside);
+    assert.deepEqual(await ends(620, [100, 600]), inside);
+    // The reference's times may lie behind a clip's end.
+    assert.deepEqual(await ends(4000, [100, 600]), [
+      [1, 5.5],
+      [6, 7],
+    ]);
   });
 
   it('decodes nothing of nothing', async () => {

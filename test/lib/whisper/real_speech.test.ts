@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Whisper } from '../../../lib/whisper/whisper.js';
-import { folderFrom, leastLateness, skipUnless } from './support.js';
+import { leastLateness } from '../../support/lateness.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
 
 const models = folderFrom('VOXPOD_TEST_MODELS');
 const clips = folderFrom('VOXPOD_TEST_AUDIO');

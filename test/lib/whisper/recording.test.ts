@@ -17,7 +17,9 @@ import type { AudioSource } from '../../../lib/audio/source.js';
 import type { TranscribeProgress } from '../../../lib/whisper/types.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { tone, wavBytes } from '../audio/wav_bytes.js';
-import { byteLayout, collectGarbage, folderFrom, goldenModel, skipUnless } from './support.js';
+import { collectGarbage } from '../../support/garbage.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { byteLayout, goldenModel } from './support.js';
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 const hasFfmpeg = spawnSync('ffmpeg', ['-version']).status === 0;
@@ -227,6 +229,29 @@ describe('a recording', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () =>
     });
     // The samples alone would be 460 MB, the features 230 MB.
     assert.ok(growth < 60e6, `${growth} bytes`);
+  });
+
+  it('is twelve hours of silence: no text, and no memory that grows', async () => {
+    const path = await sparseWav('twelve_hours.wav', 43_200);
+    const whisper = await Whisper.load(golden);
+    try {
+      collectGarbage();
+      const before = process.memoryUsage().rss;
+      let most = 0;
+      const { segments, duration } = await whisper.transcribe(path, {
+        // The small model does not know silence: every window is taken for it.
+        ...{ language: 'en', temperature: 0, suppressTokens: [5], sampleLength: 1 },
+        ...{ logProbThreshold: null, noSpeechThreshold: 0 },
+        onProgress: () => {
+          most = Math.max(most, process.memoryUsage().rss - before);
+        },
+      });
+      assert.deepEqual([segments, duration], [[], 43_200]);
+      // The samples alone would be 2.8 GB, the features 1.4 GB.
+      assert.ok(most < 120e6, `${most} bytes`);
+    } finally {
+      await whisper.dispose();
+    }
   });
 
   describe('from ffmpeg', needsFfmpeg, () => {

@@ -1,62 +1,8 @@
-/** What the tests of audio and Whisper share. */
+/** What the tests of Whisper share. */
 import { cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { loadNative } from '../../../lib/binding.js';
-import { messageOf } from '../../../lib/errors.js';
-
-/** Why the addon cannot be used here, for a test's `skip`; undefined where it can. */
-export function nativeProblem(): string | undefined {
-  try {
-    loadNative();
-    return undefined;
-  } catch (error) {
-    return `no addon: ${messageOf(error).split('\n')[0] ?? ''}`;
-  }
-}
-
-/** A folder named by the environment, or undefined. */
-export function folderFrom(variable: string): string | undefined {
-  const folder = process.env[variable];
-  return folder === undefined || folder === '' ? undefined : folder;
-}
-
-/** Most milliseconds by which a timer of 10 ms was late while `work` ran. */
-async function lateness(work: () => Promise<unknown>): Promise<number> {
-  let worst = 0;
-  let due = performance.now() + 10;
-  const timer = setInterval(() => {
-    const now = performance.now();
-    worst = Math.max(worst, now - due);
-    due = now + 10;
-  }, 10);
-  try {
-    await work();
-  } finally {
-    // What blocked the loop to the end counts too.
-    worst = Math.max(worst, performance.now() - due);
-    clearInterval(timer);
-  }
-  return worst;
-}
-
-/**
- * The least lateness of three runs, or of fewer once it is below `enough`. On a busy machine the
- * system too makes a timer late, now and then; work that blocks the loop does so every time.
- */
-export async function leastLateness(work: () => Promise<unknown>, enough: number): Promise<number> {
-  let least = Infinity;
-  for (let i = 0; i < 3 && least >= enough; i++) least = Math.min(least, await lateness(work));
-  return least;
-}
-
-/** Collects what is garbage, so that what a test then measures was made by the test. */
-export function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-}
+import type { TranscribeOptions } from '../../../lib/whisper/types.js';
 
 /** Ids in the vocabulary of the small golden models: 256 bytes, then Whisper's own layout. */
 export interface ByteLayout {
@@ -126,10 +72,19 @@ export async function goldenModel(golden: string): Promise<string> {
   return folder;
 }
 
-/** Why a test that needs the addon and these folders cannot run, or false. */
-export function skipUnless(...needed: [string, string | undefined][]): string | false {
-  const problem = nativeProblem();
-  if (problem !== undefined) return problem;
-  const missing = needed.find(([, value]) => value === undefined);
-  return missing === undefined ? false : `${missing[0]} is not set`;
+/** Noise of a fixed seed: the small models write much about it. */
+export function noise(seconds: number): { samples: Float32Array; sampleRate: number } {
+  const samples = new Float32Array(seconds * 16_000);
+  let state = 1;
+  for (let i = 0; i < samples.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    samples[i] = (state / 2 ** 31 - 1) * 0.1;
+  }
+  return { samples, sampleRate: 16_000 };
 }
+
+/** Windows of the small models that end by their length alone. */
+export const plain: TranscribeOptions = {
+  ...{ language: 'en', temperature: 0, suppressTokens: [5], sampleLength: 40 },
+  ...{ compressionRatioThreshold: null, logProbThreshold: null, noSpeechThreshold: null },
+};

@@ -7,28 +7,13 @@ import { VoxpodError } from '../../../lib/errors.js';
 import type { Segment, TranscribeOptions, Transcript } from '../../../lib/whisper/types.js';
 import { Whisper } from '../../../lib/whisper/whisper.js';
 import { tone, wavBytes } from '../audio/wav_bytes.js';
-import { collectGarbage, folderFrom, goldenModel, skipUnless } from './support.js';
+import { collectGarbage } from '../../support/garbage.js';
+import { folderFrom, skipUnless } from '../../support/needs.js';
+import { goldenModel, noise, plain } from './support.js';
 
 const goldens = folderFrom('VOXPOD_GOLDENS');
 
-/** Noise of a fixed seed: the small models write much about it. */
-function noise(seconds: number): { samples: Float32Array; sampleRate: number } {
-  const samples = new Float32Array(seconds * 16_000);
-  let state = 1;
-  for (let i = 0; i < samples.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    samples[i] = (state / 2 ** 31 - 1) * 0.1;
-  }
-  return { samples, sampleRate: 16_000 };
-}
-
 const sound = noise(70);
-/** Windows of the small models that end by their length alone. */
-const plain: TranscribeOptions = {
-  ...{ language: 'en', temperature: 0, suppressTokens: [5], sampleLength: 40 },
-  ...{ compressionRatioThreshold: null, logProbThreshold: null, noSpeechThreshold: null },
-};
-
 describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () => {
   let folder = '';
   let whisper: Whisper;
@@ -161,6 +146,11 @@ describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () 
     for (const seek of starts) {
       assert.ok((seek >= 500 && seek < 1200) || (seek >= 4000 && seek < 4550), String(seek));
     }
+    const last = await whisper.transcribe(sound, { ...options, clipTimestamps: [69, 69.5] });
+    assert.ok(last.segments.length > 0);
+    for (const { end, words = [] } of last.segments) {
+      assert.ok(end <= 70 && words.every((word) => word.end <= 70), String(end));
+    }
     const behind = await whisper.transcribe(sound, { ...plain, clipTimestamps: [71] });
     assert.deepEqual([behind.text, behind.segments], ['', []]);
   });
@@ -237,85 +227,6 @@ describe('a small model', { skip: skipUnless(['VOXPOD_GOLDENS', goldens]) }, () 
     } finally {
       await model.dispose();
     }
-  });
-
-  describe('stopped', () => {
-    it('rejects with the reason of the signal, and goes on to work', async () => {
-      const reason = new Error('the caller left');
-      for (const delay of [0, 5, 30, 100]) {
-        const controller = new AbortController();
-        setTimeout(() => {
-          controller.abort(reason);
-        }, delay);
-        const options = { ...plain, sampleLength: 224, temperature: 1, bestOf: 8 };
-        const running = whisper.transcribe(noise(600), { ...options, signal: controller.signal });
-        await assert.rejects(running, reason);
-      }
-      assert.ok((await whisper.transcribe(sound, plain)).segments.length > 0);
-    });
-
-    it('does not start on a signal that has aborted', async () => {
-      const signal = AbortSignal.abort();
-      await assert.rejects(whisper.transcribe(sound, { signal }), { name: 'AbortError' });
-      await assert.rejects(whisper.detectLanguage(sound, { signal }), { name: 'AbortError' });
-      await assert.rejects(Whisper.load(folder, { signal }), { name: 'AbortError' });
-    });
-
-    it('between two segments', async () => {
-      const controller = new AbortController();
-      const iterator = whisper.segments(sound, { ...plain, signal: controller.signal });
-      assert.equal((await iterator.next()).done, false);
-      const reason = new Error('enough');
-      controller.abort(reason);
-      await assert.rejects(async () => {
-        for (;;) if ((await iterator.next()).done === true) return;
-      }, reason);
-    });
-
-    it('by leaving the loop', async () => {
-      for await (const segment of whisper.segments(sound, plain)) {
-        assert.equal(segment.id, 0);
-        break;
-      }
-      assert.ok((await whisper.transcribe(sound, plain)).segments.length > 0);
-    });
-
-    it('rejects with what a progress callback throws', async () => {
-      const reason = new Error('no more');
-      const onProgress = (): void => {
-        throw reason;
-      };
-      await assert.rejects(whisper.transcribe(sound, { ...plain, onProgress }), reason);
-      await assert.rejects(Whisper.load(folder, { onProgress }), reason);
-    });
-  });
-
-  describe('disposed', () => {
-    it('rejects what runs and what comes later, with DISPOSED', async () => {
-      const model = await Whisper.load(folder);
-      const running = [
-        model.transcribe(noise(600), { ...plain, temperature: 1, sampleLength: 224 }),
-        model.transcribe(noise(600), plain),
-        model.detectLanguage(noise(600)),
-      ];
-      const paused = model.segments(sound, plain);
-      await paused.next();
-      const outcomes = Promise.allSettled(running);
-      await Promise.all([model.dispose(), model.dispose()]);
-      for (const outcome of (await outcomes).slice(0, 2)) {
-        assert.equal(outcome.status, 'rejected');
-        assert.ok(outcome.reason instanceof VoxpodError && outcome.reason.code === 'DISPOSED');
-      }
-      await assert.rejects(
-        async () => {
-          for (;;) if ((await paused.next()).done === true) return;
-        },
-        { code: 'DISPOSED' },
-      );
-      await assert.rejects(model.transcribe(sound, plain), { code: 'DISPOSED' });
-      await assert.rejects(model.detectLanguage(sound), { code: 'DISPOSED' });
-      await model.dispose();
-    });
   });
 
   describe('given wrong input', () => {

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../../../lib/package_root.js';
 import { writeTinyModel } from '../../lib/f5/tiny_model.js';
-import { nativeProblem } from '../../lib/whisper/support.js';
+import { nativeProblem } from '../../support/needs.js';
 import { baseFolder, whyNotReal } from '../models/real.js';
 
 const cli = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url));

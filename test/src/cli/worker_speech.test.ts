@@ -8,9 +8,9 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { TranscriptionOutput } from '../../../src/jobs/transcription.js';
 import { LocalPlatform } from '../../../src/server/platform.js';
-import { englishClips } from '../../lib/whisper/clips.js';
-import { folderFrom } from '../../lib/whisper/support.js';
-import { edits, wordErrorRate } from '../../lib/whisper/word_errors.js';
+import { englishClips } from '../../support/clips.js';
+import { folderFrom } from '../../support/needs.js';
+import { edits, wordErrorRate } from '../../support/word_errors.js';
 import { whyNotReal } from '../models/real.js';
 import { endpointOf, settled } from '../runpod/support.js';
 

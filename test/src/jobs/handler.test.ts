@@ -66,7 +66,7 @@ test('each kind is checked by its own schema, and by what the worker has', async
     [{ text: 'Hello', steps: 0 }, 'JOB_INVALID', /steps/],
     [{ text: 'Hello', language: 'en' }, 'JOB_INVALID', /unknown option "language"/],
     [{ audio_base64: 'UklGRg==', steps: 16 }, 'JOB_INVALID', /unknown option "steps"/],
-    [{ audio_base64: 'UklGRg==', model: 'f5-tts' }, 'MODEL_UNKNOWN', /no model "f5-tts"/],
+    [{ audio_base64: 'UklGRg==', model: 'f5-tts' }, 'MODEL_UNSUPPORTED', /cannot transcribe.*base/],
     [{ audio: 'http://127.0.0.1/a.wav' }, 'URL_FORBIDDEN', /private/],
     [{}, 'JOB_INVALID', /either audio or audio_base64/],
   ];

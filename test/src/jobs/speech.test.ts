@@ -18,7 +18,7 @@ import { LocalPlatform } from '../../../src/server/platform.js';
 import { VoiceLibrary } from '../../../src/voices/voice_library.js';
 import { tone, wavBytes } from '../../lib/audio/wav_bytes.js';
 import { writeTinyModel } from '../../lib/f5/tiny_model.js';
-import { nativeProblem } from '../../lib/whisper/support.js';
+import { nativeProblem } from '../../support/needs.js';
 import { baseFolder, tinyFolder, whyNotReal } from '../models/real.js';
 import { needS3, startS3Server } from '../storage/s3_server.js';
 import {

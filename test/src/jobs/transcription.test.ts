@@ -14,7 +14,7 @@ import { ModelStore } from '../../../src/models/store.js';
 import type { Handler } from '../../../src/runpod/job.js';
 import { LocalPlatform } from '../../../src/server/platform.js';
 import { tone, wavBytes, type WavParts } from '../../lib/audio/wav_bytes.js';
-import { words } from '../../lib/whisper/word_errors.js';
+import { words } from '../../support/word_errors.js';
 import { baseFolder, tinyFolder, whyNotReal } from '../models/real.js';
 import { temporaryFolder } from '../storage/temporary.js';
 import {

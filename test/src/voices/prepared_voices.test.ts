@@ -9,7 +9,7 @@ import { ModelStore } from '../../../src/models/store.js';
 import { whisperTranscriber } from '../../../src/voices/hearing.js';
 import { PreparedVoices } from '../../../src/voices/prepared_voices.js';
 import { wavBytes } from '../../lib/audio/wav_bytes.js';
-import { words } from '../../lib/whisper/word_errors.js';
+import { words } from '../../support/word_errors.js';
 import { baseFolder, whyNotReal } from '../models/real.js';
 import { temporaryFolder } from '../storage/temporary.js';
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../../../lib/package_root.js';
-import { folderFrom } from '../../whisper/support.js';
+import { folderFrom } from '../../../support/needs.js';
 
 export interface PinyinCase {
   text: string;
