@@ -1,6 +1,13 @@
 /** The text of a reference: how it ends, and what of it is left where the recording was cut. */
 import { commonSeconds, type AudioSpan } from '../audio/spans.js';
-import { alignUnits, textUnits, unitsOfWord, type Reading, type TextUnit } from './text_units.js';
+import {
+  alignUnits,
+  placeUnits,
+  textUnits,
+  unitsOfWord,
+  type Reading,
+  type TextUnit,
+} from './text_units.js';
 
 /** A word as a speech recogniser heard it, in seconds of the whole recording. */
 export interface TimedWord {
@@ -42,7 +49,7 @@ export function referenceText(text: string): string {
 /** Seconds of sound that may be lost without a word being lost. */
 const nothing = 0.1;
 /** Below this part of words that agree, what was heard is not the given text. */
-const agreement = 0.4;
+export const agreement = 0.4;
 /** A guess may move to the end of a sentence, or of a clause, this part of the text away. */
 const sentenceReach = 0.12;
 const clauseReach = 0.06;
@@ -67,38 +74,6 @@ class SoundingTime {
   spans(spans: readonly AudioSpan[]): AudioSpan[] {
     return spans.map(({ start, end }) => ({ start: this.at(start), end: this.at(end) }));
   }
-}
-
-/** Where each unit is said on the axis of what sounds: as its word, or spread between those known. */
-function place(
-  units: readonly TextUnit[],
-  known: readonly (AudioSpan | undefined)[],
-  total: number,
-): AudioSpan[] {
-  const placed: AudioSpan[] = [];
-  let from = 0;
-  for (let i = 0; i < units.length;) {
-    const own = known[i];
-    if (own !== undefined) {
-      placed.push(own);
-      from = own.end;
-      i++;
-      continue;
-    }
-    let next = i;
-    while (next < units.length && known[next] === undefined) next++;
-    const to = Math.max(from, known[next]?.start ?? total);
-    const gap = units.slice(i, next);
-    const weight = gap.reduce((sum, unit) => sum + unit.weight, 0);
-    const scale = weight > 0 ? (to - from) / weight : 0;
-    for (const unit of gap) {
-      const end = from + unit.weight * scale;
-      placed.push({ start: from, end });
-      from = end;
-    }
-    i = next;
-  }
-  return placed;
 }
 
 /** Whether half of a stretch was kept at least; one without sound, whether what follows was. */
@@ -209,7 +184,7 @@ function hear(
     const word = index === undefined ? undefined : heard[index];
     return word && { start: time.at(word.start), end: time.at(word.end) };
   });
-  const placed = place(units, known, time.total);
+  const placed = placeUnits(units, known, time.total);
   return isSqueezed(units, known, placed, time.total) ? undefined : placed;
 }
 
@@ -243,7 +218,7 @@ export function textForKeptAudio(
     );
   }
   if (lost <= nothing || units.length === 0) return { text, method: 'whole', warnings };
-  const placed = heard ?? place(units, [], time.total);
+  const placed = heard ?? placeUnits(units, [], time.total);
   const flags = placed.map((span) => isKept(span, kept, time.total));
   dropStray(units, flags, placed, time.total);
   // A text of one long word, say: no sound is without words.

@@ -1,4 +1,5 @@
 /** The words of a text, or its characters where it is written without blanks, and their matching. */
+import type { AudioSpan } from '../audio/spans.js';
 
 export interface TextUnit {
   /** Where it stands in the text, with the punctuation and blanks behind it. */
@@ -128,4 +129,39 @@ export function alignUnits(
     if (step !== skipUnitStep) j--;
   }
   return pairs;
+}
+
+/**
+ * Where each unit is said, on an axis of so many seconds: at its known place, or spread between those of
+ * others.
+ */
+export function placeUnits(
+  units: readonly TextUnit[],
+  known: readonly (AudioSpan | undefined)[],
+  total: number,
+): AudioSpan[] {
+  const placed: AudioSpan[] = [];
+  let from = 0;
+  for (let i = 0; i < units.length;) {
+    const own = known[i];
+    if (own !== undefined) {
+      placed.push(own);
+      from = own.end;
+      i++;
+      continue;
+    }
+    let next = i;
+    while (next < units.length && known[next] === undefined) next++;
+    const to = Math.max(from, known[next]?.start ?? total);
+    const gap = units.slice(i, next);
+    const weight = gap.reduce((sum, unit) => sum + unit.weight, 0);
+    const scale = weight > 0 ? (to - from) / weight : 0;
+    for (const unit of gap) {
+      const end = from + unit.weight * scale;
+      placed.push({ start: from, end });
+      from = end;
+    }
+    i = next;
+  }
+  return placed;
 }

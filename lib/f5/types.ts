@@ -87,6 +87,11 @@ export interface SpeakOptions extends FlowOptions {
   normalizeText?: boolean;
 }
 
+export interface StreamOptions extends SpeakOptions {
+  /** Keep the first chunk short, so that its sound comes the earlier. Default true. */
+  shortStart?: boolean;
+}
+
 export interface EditOptions extends FlowOptions {
   /** What is said in the whole recording when it is edited, what is kept of it included. */
   text: string;
