@@ -3,7 +3,7 @@
  * by word (by characters where it is Chinese or Japanese).
  */
 import type { AudioSource } from '../audio/source.js';
-import { ArgumentError, AudioError } from '../errors.js';
+import { ArgumentError, AudioError, invalidArgument } from '../errors.js';
 import { checkFunction, checkOptions, checkSignal, checkString } from '../validate.js';
 import { agreement, type TimedWord } from './reference_text.js';
 import type { SpeechEdit } from './speech_edit.js';
@@ -43,8 +43,9 @@ export async function findEdits(
   const original =
     originalText === undefined ? undefined : checkString('originalText', originalText, 20_000);
   const transcriber = checkFunction('transcriber', options.transcriber);
+  if (transcriber === undefined) throw invalidArgument('transcriber', 'a function', transcriber);
   const signal = checkSignal('signal', options.signal);
-  const { words = [] } = (await transcriber?.(audio, { words: true, signal })) ?? {};
+  const { words = [] } = await transcriber(audio, { words: true, signal });
   signal?.throwIfAborted();
   return editsBetween(text, words, original);
 }
@@ -112,7 +113,10 @@ function timedUnits(
   const agreed = known?.filter((word, i) => word?.key === units[i]?.key).length ?? 0;
   if (known === undefined || agreed < agreement * units.length) throw mismatch(original, words);
   const spans = placeUnits(units, known, end);
-  return units.map(({ key, weight }, i) => ({ key, weight, start: 0, end: 0, ...spans[i] }));
+  return units.map(({ key, weight }, i) => {
+    const { start = 0, end: ends = start } = spans[i] ?? {};
+    return { key, weight, start, end: ends };
+  });
 }
 
 /** Adds a part with its margins; one that hardly leaves anything to the one before joins it. */
