@@ -58,7 +58,7 @@ export function editsBetween(
 ): SpeechEdit[] {
   const before = timedUnits(original, words);
   const after = wordsOf(text);
-  const pairs = alignUnits(after, before) ?? [];
+  const pairs = alignUnits(after, before)?.pairs ?? [];
   const kept = pairs.flatMap((at, i) =>
     at !== undefined && before[at]?.key === after[i]?.key ? [{ before: at, after: i }] : [],
   );
@@ -109,7 +109,9 @@ function timedUnits(
   if (end === undefined || units.length === 0) {
     throw new AudioError('AUDIO_INVALID', 'No words are heard in the recording: give the edits.');
   }
-  const known = alignUnits(units, heard)?.map((at) => (at === undefined ? undefined : heard[at]));
+  const known = alignUnits(units, heard)?.pairs.map((at) =>
+    at === undefined ? undefined : heard[at],
+  );
   const agreed = known?.filter((word, i) => word?.key === units[i]?.key).length ?? 0;
   if (known === undefined || agreed < agreement * units.length) throw mismatch(original, words);
   const spans = placeUnits(units, known, end);

@@ -176,10 +176,11 @@ function hear(
   reading: Reading,
 ): AudioSpan[] | undefined {
   const heard = words.flatMap((word) => unitsOfWord(word, reading));
-  const pairs = alignUnits(units, heard);
-  if (pairs === undefined) return undefined;
+  const found = alignUnits(units, heard, true);
+  if (found === undefined) return undefined;
+  const { pairs, compared } = found;
   const equal = pairs.filter((j, i) => j !== undefined && heard[j]?.key === units[i]?.key);
-  if (equal.length < agreement * units.length) return undefined;
+  if (equal.length < agreement * Math.max(1, compared.units, compared.heard)) return undefined;
   const known = pairs.map((index) => {
     const word = index === undefined ? undefined : heard[index];
     return word && { start: time.at(word.start), end: time.at(word.end) };
@@ -192,10 +193,11 @@ function hear(
  * What of `text` is said in the parts of a recording that were kept. f5-tts leaves the text whole,
  * and the model then says what it lacks the sound of.
  *
- * `words` are those of the whole recording, as a recogniser heard them. They are matched with the
- * text by edit distance, by characters where it is Chinese or Japanese, and need not spell the same:
- * the result is a part of `text`. Without them, or where they have little in common with the text,
- * it is cut in proportion to the bytes, at the end of a sentence or clause where one is near.
+ * `words` are those of the recording, or of its beginning with all that was kept, as a recogniser heard
+ * them. They are matched with the text by edit distance, by characters where it is Chinese or Japanese,
+ * and need not spell the same: the result is a part of `text`. Without them, or where they have little
+ * in common with the text, it is cut in proportion to the bytes, at the end of a sentence or clause
+ * where one is near.
  *
  * `reading` makes characters equal that sound the same or are written in two ways (traditional and
  * simplified Chinese, which Whisper mixes): pinyin, say. Absent: they must be the same.

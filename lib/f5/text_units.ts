@@ -93,20 +93,29 @@ const mostCells = 64e6;
 
 const [pairStep, skipUnitStep, skipHeardStep] = [0, 1, 2];
 
+export interface Alignment {
+  /** The heard unit that each unit of the text is paired with. */
+  pairs: (number | undefined)[];
+  /** How many units of each were compared: all, but for the end of the one that goes on. */
+  compared: { units: number; heard: number };
+}
+
 /**
- * The heard unit that each unit of the text is paired with, by the least edit distance; undefined
- * where that is none. Pairs of unlike words are kept: they stand for each other.
+ * Pairs by the least edit distance. Pairs of unlike words are kept: they stand for each other. `isOpen`:
+ * the one may go on behind the end of the other, which costs nothing.
  * @returns undefined where the texts are too long.
  */
 export function alignUnits(
   units: readonly { key: string }[],
   heard: readonly { key: string }[],
-): (number | undefined)[] | undefined {
+  isOpen = false,
+): Alignment | undefined {
   const width = heard.length + 1;
   if ((units.length + 1) * width > mostCells) return undefined;
   const steps = new Uint8Array((units.length + 1) * width).fill(skipUnitStep);
   let row = new Float64Array(width).map((_, j) => j);
   steps.fill(skipHeardStep, 0, width);
+  let best = { units: 0, heard: heard.length, cost: heard.length };
   for (const [i, { key }] of units.entries()) {
     const next = new Float64Array(width);
     next[0] = i + 1;
@@ -120,15 +129,23 @@ export function alignUnits(
       steps[(i + 1) * width + j + 1] = step;
     }
     row = next;
+    const cost = row[heard.length] ?? 0;
+    if (cost <= best.cost) best = { units: i + 1, heard: heard.length, cost };
   }
+  for (const [j, cost] of row.entries()) {
+    if (cost < best.cost) best = { units: units.length, heard: j, cost };
+  }
+  const compared = isOpen
+    ? { units: best.units, heard: best.heard }
+    : { units: units.length, heard: heard.length };
   const pairs: (number | undefined)[] = units.map(() => undefined);
-  for (let i = units.length, j = heard.length; i > 0;) {
+  for (let { units: i, heard: j } = compared; i > 0;) {
     const step = steps[i * width + j];
     if (step === pairStep) pairs[i - 1] = j - 1;
     if (step !== skipHeardStep) i--;
     if (step !== skipUnitStep) j--;
   }
-  return pairs;
+  return { pairs, compared };
 }
 
 /**
