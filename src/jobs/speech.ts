@@ -12,7 +12,7 @@ import {
 import { spectrogramPng } from '../../lib/audio/spectrogram.js';
 import { JobError } from '../../lib/errors.js';
 import { checkEdits } from '../../lib/f5/speech_edit.js';
-import { catalogueEntry, modelNames } from '../models/catalogue.js';
+import { catalogueEntry, DEFAULT_WHISPER, modelNames } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { whisperTranscriber } from '../voices/hearing.js';
 import { PreparedVoices } from '../voices/prepared_voices.js';
@@ -111,7 +111,7 @@ async function edited(
   const { text, reference_text: original } = input;
   try {
     // Before the model is leased: there may be no room for Whisper beside it.
-    const transcriber = whisperTranscriber(options.pool, options.hearingModel ?? 'base');
+    const transcriber = whisperTranscriber(options.pool, options.hearingModel ?? DEFAULT_WHISPER);
     const heard = { text, transcriber, signal, ...(original && { originalText: original }) };
     const edits = given ?? checkEdits(await findEdits(reference.source, heard));
     const result = await made(making, (speaker) =>

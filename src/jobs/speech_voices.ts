@@ -2,6 +2,7 @@
 import type { NamedVoice, SpeakOptions } from '../../lib/index.js';
 import { JobError } from '../../lib/errors.js';
 import { parseScript } from '../../lib/f5/script.js';
+import { DEFAULT_WHISPER } from '../models/catalogue.js';
 import type { JobContext } from '../runpod/job.js';
 import { whisperTranscriber } from '../voices/hearing.js';
 import type { PreparedVoices } from '../voices/prepared_voices.js';
@@ -26,7 +27,7 @@ export async function speakOptionsOf(
   { options, library, prepared, context }: Surroundings,
 ): Promise<SpeakOptions> {
   const { signal } = context;
-  const name = options.hearingModel ?? 'base';
+  const name = options.hearingModel ?? DEFAULT_WHISPER;
   const hearing = { name, transcriber: whisperTranscriber(options.pool, name) };
   const prepare = (
     audio: Uint8Array | string,
