@@ -140,7 +140,11 @@ const fields = {
     -1,
     'Shape of the time schedule: below 0 more steps at its beginning; 0: even',
   ),
-  speed: f5(z.number().min(0.3).max(3), 1, 'Rate of speech; 2 is twice as fast'),
+  speed: f5(
+    z.number().min(0.3).max(3),
+    1,
+    'Rate of speech; 2 is twice as fast. What has less than 10 bytes ("Yes.") is spoken at 0.3 in any case',
+  ),
   duration: f5(
     z.number().min(0.5).max(30),
     null,
