@@ -92,6 +92,9 @@ TEST(tiles_test, "linear: rounded input and output") {
       layer.run(input, out, false, Epilogue::kGelu);
       EXPECT_LESS(out.sub(at::gelu(expected)).abs().max().item<double>(),
                   4e-3 * expected.abs().max().item<double>());
+      layer.run(input, out, false, Epilogue::kGeluTanh);
+      EXPECT_LESS(out.sub(at::gelu(expected, "tanh")).abs().max().item<double>(),
+                  4e-3 * expected.abs().max().item<double>());
       at::Tensor sum = at::gelu(random({rows, 100}));
       const at::Tensor total = expected.add(sum);
       layer.run(input, sum, false, Epilogue::kAdd);

@@ -1,6 +1,5 @@
 #include "f5/attention.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/outer.h>
@@ -10,6 +9,7 @@
 #include "kernels/cpu/dispatch.h"
 #include "nn/storage.h"
 #include "nn/window_attention.h"
+#include "nn/work_shares.h"
 
 namespace voxpod::f5 {
 namespace {
@@ -73,7 +73,7 @@ void Attention::rotate_by_kernel(const at::Tensor& query_key_value,
   const auto bytes = static_cast<int64_t>(query_key_value.element_size());
   auto* data = static_cast<uint8_t*>(query_key_value.data_ptr());
   const auto& kernels = cpu::kernels();
-  at::parallel_for(0, query_key_value.size(0), 32, [&](int64_t begin, int64_t end) {
+  share_range(query_key_value.size(0), 64, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       for (const bool key : {false, true}) {
         const at::Tensor& norm = key ? key_norm_ : query_norm_;

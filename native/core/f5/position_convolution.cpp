@@ -1,6 +1,5 @@
 #include "f5/position_convolution.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mish.h>
@@ -9,6 +8,7 @@
 
 #include "kernels/cpu/tiles.h"
 #include "nn/scratch.h"
+#include "nn/work_shares.h"
 
 namespace voxpod::f5 {
 namespace {
@@ -68,7 +68,7 @@ void PositionConvolution::add_on_tiles(at::Tensor& x) const {
   const int64_t width = x.size(1);
   const int64_t padding = kernel_ / 2 * group_;
   const int64_t numbers = (cpu::panels_of(rows) * cpu::kPanelRows + kernel_ - 1) * group_;
-  at::parallel_for(0, groups_, 1, [&](int64_t begin, int64_t end) {
+  share_range(groups_, 1, [&](int64_t begin, int64_t end) {
     auto* first =
         reinterpret_cast<uint16_t*>(scratch(static_cast<size_t>(2 * numbers) * sizeof(uint16_t)));
     uint16_t* second = first + numbers;

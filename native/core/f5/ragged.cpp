@@ -1,6 +1,5 @@
 #include "f5/ragged.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linalg_vector_norm.h>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cpu/dispatch.h"
+#include "nn/work_shares.h"
 
 namespace voxpod::f5 {
 namespace {
@@ -53,7 +53,7 @@ void by_kernel(at::Tensor& x, const at::Tensor& delta, std::span<const Sequence>
   for (const Sequence& sequence : sequences) {
     const float* vectors = sequence.conditioning.const_data_ptr<float>();
     const auto vector = [&](int64_t at) { return at < 0 ? nullptr : vectors + at; };
-    at::parallel_for(0, sequence.rows, 32, [&](int64_t begin, int64_t end) {
+    share_range(sequence.rows, 64, [&](int64_t begin, int64_t end) {
       for (int64_t row = sequence.first + begin; row < sequence.first + end; ++row) {
         kernels.flow_row({
             .x = x.data_ptr<float>() + row * width,

@@ -1,6 +1,5 @@
 #include "nn/cross_cache.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
@@ -15,6 +14,7 @@
 #include "nn/huge_pages.h"
 #include "nn/scratch.h"
 #include "nn/storage.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {
@@ -51,7 +51,7 @@ void CrossCache::set(int64_t layer, const at::Tensor& key_value) {
   if (tiles_) {
     const auto* from = static_cast<const uint16_t*>(key_value.const_data_ptr());
     const int64_t width = shape_.width();
-    at::parallel_for(0, shape_.heads, 1, [&](int64_t begin, int64_t end) {
+    share_range(shape_.heads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t h = begin; h < end; ++h) {
         const uint16_t* keys = from + h * shape_.head_size;
         cpu::pack_head_tiles(type_, keys, keys + width, 2 * width, context_, shape_.head_size,
@@ -105,13 +105,12 @@ at::Tensor CrossCache::attend(int64_t layer, const at::Tensor& query,
   }
   at::Tensor out = at::empty({query.size(0), any.shape_.width()}, at::kFloat);
   const int64_t heads = any.shape_.heads;
-  at::parallel_for(0, static_cast<int64_t>(groups.size()) * heads, 1,
-                   [&](int64_t begin, int64_t end) {
-                     for (int64_t task = begin; task < end; ++task) {
-                       const Group& group = groups[static_cast<size_t>(task / heads)];
-                       group.window->attend_head(layer, task % heads, group, query, out);
-                     }
-                   });
+  share_work(static_cast<int64_t>(groups.size()) * heads, [&] {
+    return [&](int64_t task) {
+      const Group& group = groups[static_cast<size_t>(task / heads)];
+      group.window->attend_head(layer, task % heads, group, query, out);
+    };
+  });
   return out;
 }
 

@@ -1,10 +1,11 @@
 #include "nn/depthwise_conv.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+
+#include "nn/work_shares.h"
 
 namespace voxpod {
 
@@ -32,7 +33,7 @@ at::Tensor DepthwiseConv::forward(const at::Tensor& x) const {
   const float* weight = weight_.const_data_ptr<float>();
   const float* bias = bias_.const_data_ptr<float>();
   float* to = out.data_ptr<float>();
-  at::parallel_for(0, frames, 16, [&](int64_t begin, int64_t end) {
+  share_range(frames, 16, [&](int64_t begin, int64_t end) {
     for (int64_t frame = begin; frame < end; ++frame) {
       float* sum = to + frame * channels;
       std::copy_n(bias, channels, sum);

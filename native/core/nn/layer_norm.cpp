@@ -1,10 +1,10 @@
 #include "nn/layer_norm.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/layer_norm.h>
 
 #include "kernels/cpu/dispatch.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 
@@ -24,7 +24,7 @@ at::Tensor LayerNorm::forward(const at::Tensor& x, at::ScalarType out) const {
   float* to = normal.data_ptr<float>();
   const auto& kernels = cpu::kernels();
   // Rows of a decoder's step are too few to be worth a second thread.
-  at::parallel_for(0, wide.size(0), 64, [&](int64_t begin, int64_t end) {
+  share_range(wide.size(0), 64, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       kernels.layer_norm(from + row * size, weight_.const_data_ptr<float>(),
                          bias_.const_data_ptr<float>(), to + row * size, size);

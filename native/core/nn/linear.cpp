@@ -1,6 +1,5 @@
 #include "nn/linear.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -16,6 +15,7 @@
 #include "kernels/cpu/dispatch.h"
 #include "nn/huge_pages.h"
 #include "nn/storage.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {
@@ -54,21 +54,16 @@ std::optional<at::Tensor> optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
 }
 
-/// x [rows, columns] bfloat16, in place.
-void gelu_by_tanh(at::Tensor& x) {
-  auto* data = static_cast<uint16_t*>(x.data_ptr());
-  if (x.numel() % 16 != 0) {
-    at::gelu_(x, "tanh");
-    return;
-  }
-  const auto& kernels = cpu::kernels();
-  at::parallel_for(0, x.numel() / 16, 1024, [&](int64_t begin, int64_t end) {
-    kernels.gelu_tanh(data + begin * 16, (end - begin) * 16);
-  });
-}
-
 cpu::Epilogue epilogue_of(Activation activation) {
-  return activation == Activation::kGelu ? cpu::Epilogue::kGelu : cpu::Epilogue::kNone;
+  switch (activation) {
+    case Activation::kGelu:
+      return cpu::Epilogue::kGelu;
+    case Activation::kGeluTanh:
+      return cpu::Epilogue::kGeluTanh;
+    case Activation::kNone:
+      break;
+  }
+  return cpu::Epilogue::kNone;
 }
 
 }  // namespace
@@ -90,7 +85,6 @@ at::Tensor Linear::forward(const at::Tensor& x, Activation activation) const {
   if (tiles_.defined()) {
     at::Tensor out = at::empty({x.size(0), tiles_.columns()}, at::kBFloat16);
     tiles_.run(x, out, false, epilogue_of(activation));
-    if (activation == Activation::kGeluTanh) gelu_by_tanh(out);
     return out;
   }
   if (packed_) return onednn_linear(x, weight_, optional(bias_), activation);
@@ -168,7 +162,7 @@ void RowLinear::run(const at::Tensor& x, at::Tensor& out, RowKind kind,
   if (kind == RowKind::kPrompt && args.rows >= kMinPrompt && args.inner % 2 == 0 &&
       args.storage == cpu::Storage::kFloat16 && cpu::has_bfloat16_kernels()) {
     const at::Tensor narrow = x.to(at::kBFloat16).contiguous();
-    at::parallel_for(0, weight_.size(0), 1, [&](int64_t begin, int64_t end) {
+    share_range(weight_.size(0), 4, [&](int64_t begin, int64_t end) {
       std::vector<uint16_t> scratch(static_cast<size_t>(args.inner * cpu::kBlock));
       cpu::prompt_linear_bf16(args, static_cast<const uint16_t*>(narrow.const_data_ptr()),
                               scratch.data(), begin, end);
@@ -176,8 +170,11 @@ void RowLinear::run(const at::Tensor& x, at::Tensor& out, RowKind kind,
     return;
   }
   const auto& kernels = cpu::kernels();
-  at::parallel_for(0, weight_.size(0), 1,
-                   [&](int64_t begin, int64_t end) { kernels.linear(args, begin, end); });
+  // Blocks of about 128 KB.
+  const int64_t block_bytes =
+      args.inner * cpu::kBlock * static_cast<int64_t>(weight_.element_size());
+  share_range(weight_.size(0), std::max<int64_t>((128 << 10) / block_bytes, 1),
+              [&](int64_t begin, int64_t end) { kernels.linear(args, begin, end); });
 }
 
 at::Tensor RowLinear::forward(const at::Tensor& x, RowKind kind, Activation activation) const {

@@ -1,6 +1,5 @@
 #include "nn/self_cache.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -14,6 +13,7 @@
 #include "error.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/scratch.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 SelfCache::SelfCache(const AttentionShape& shape, int64_t pages, const Placement& placement)
@@ -95,7 +95,7 @@ at::Tensor SelfCache::attend_kernels(int64_t layer, const at::Tensor& query, con
   float* to = out.data_ptr<float>();
   const auto& kernels = cpu::kernels();
   const int64_t tasks = static_cast<int64_t>(rows.size()) * shape_.heads;
-  at::parallel_for(0, tasks, 4, [&](int64_t begin, int64_t end) {
+  share_range(tasks, 4, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const auto row = static_cast<size_t>(task / shape_.heads);
       const int64_t h = task % shape_.heads;

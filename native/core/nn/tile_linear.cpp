@@ -8,6 +8,7 @@
 #include "nn/huge_pages.h"
 #include "nn/scratch.h"
 #include "nn/storage.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {
@@ -16,9 +17,57 @@ namespace {
 /// once; above, each takes rows.
 constexpr int64_t kFewRows = 256;
 
-/// Packed rows that a thread keeps in its share of the second-level cache while the weights pass
-/// by, so that these come from farther away only once for all of them.
-constexpr int64_t kPackedBytes = 512 << 10;
+/// Panels that a thread keeps packed in its second-level cache while the weights pass by, so that
+/// these come from farther away only once for all of them.
+constexpr int64_t kPanelsTogether = 12;
+constexpr int64_t kPackedBytes = 1 << 20;
+/// Blocks of columns of a task with them: some 0.2 ms.
+constexpr int64_t kBlocksTogether = 16;
+/// Weights of a task with few rows, in bytes.
+constexpr int64_t kStreamBytes = 128 << 10;
+
+int64_t blocks_of(const cpu::TileLinearArgs& args) {
+  return (args.columns + cpu::kBlock - 1) / cpu::kBlock;
+}
+
+void run_many(const cpu::TileLinearArgs& args) {
+  const int64_t bytes = cpu::panel_bytes(args);
+  const int64_t panels = cpu::panels_of(args.rows);
+  const int64_t most = std::clamp<int64_t>(kPackedBytes / bytes, 1, kPanelsTogether);
+  const int64_t groups = (panels + most - 1) / most;
+  const int64_t blocks = blocks_of(args);
+  const int64_t parts = (blocks + kBlocksTogether - 1) / kBlocksTogether;
+  share_work(groups * parts, [&] {
+    uint8_t* packed = scratch(static_cast<size_t>(most * bytes));
+    return [&, packed, held = int64_t{-1}](int64_t task) mutable {
+      const int64_t group = task / parts;
+      const int64_t first = panels * group / groups;
+      const int64_t last = panels * (group + 1) / groups;
+      if (held != group) {
+        for (int64_t panel = first; panel < last; ++panel) {
+          cpu::pack_panel(args, panel, packed + (panel - first) * bytes);
+        }
+        held = group;
+      }
+      const int64_t part = task % parts;
+      cpu::tile_linear(args, first, last, packed, blocks * part / parts,
+                       blocks * (part + 1) / parts);
+    };
+  });
+}
+
+void run_few(const cpu::TileLinearArgs& args) {
+  const int64_t bytes = cpu::panel_bytes(args);
+  const int64_t panels = cpu::panels_of(args.rows);
+  uint8_t* packed = scratch(static_cast<size_t>(panels * bytes));
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    cpu::pack_panel(args, panel, packed + panel * bytes);
+  }
+  const int64_t block_bytes = cpu::tile_steps(args.type, args.inner) * 2 * cpu::kTileBytes;
+  share_range(
+      blocks_of(args), std::max<int64_t>(kStreamBytes / block_bytes, 1),
+      [&](int64_t begin, int64_t end) { cpu::tile_linear(args, 0, panels, packed, begin, end); });
+}
 
 }  // namespace
 
@@ -56,32 +105,11 @@ void TileLinear::run(const at::Tensor& x, at::Tensor& out, bool wide,
       .epilogue = epilogue,
       .streamed = rows <= kFewRows,
   };
-  const int64_t panels = cpu::panels_of(rows);
-  const int64_t blocks = (columns_ + cpu::kBlock - 1) / cpu::kBlock;
-  const int64_t bytes = cpu::panel_bytes(args);
   if (rows > kFewRows) {
-    const int64_t most = std::max<int64_t>(kPackedBytes / bytes, 1);
-    at::parallel_for(0, panels, 1, [&](int64_t begin, int64_t end) {
-      const int64_t groups = (end - begin + most - 1) / most;
-      const int64_t each = (end - begin + groups - 1) / groups;
-      uint8_t* packed = scratch(static_cast<size_t>(each * bytes));
-      for (int64_t first = begin; first < end; first += each) {
-        const int64_t last = std::min(first + each, end);
-        for (int64_t panel = first; panel < last; ++panel) {
-          cpu::pack_panel(args, panel, packed + (panel - first) * bytes);
-        }
-        cpu::tile_linear(args, first, last, packed, 0, blocks);
-      }
-    });
-    return;
+    run_many(args);
+  } else {
+    run_few(args);
   }
-  uint8_t* packed = scratch(static_cast<size_t>(panels * bytes));
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    cpu::pack_panel(args, panel, packed + panel * bytes);
-  }
-  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-    cpu::tile_linear(args, 0, panels, packed, begin, end);
-  });
 }
 
 void TileLinear::row(int64_t index, float* out) const {

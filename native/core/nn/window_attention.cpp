@@ -1,6 +1,5 @@
 #include "nn/window_attention.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
@@ -11,9 +10,13 @@
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/tiles.h"
 #include "nn/scratch.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {
+
+/// Queries of a task, which has to be short beside the whole for threads to end together.
+constexpr int64_t kQueriesTogether = 512;
 
 void on_tiles(const at::Tensor& query_key_value, int64_t heads, at::Tensor& out) {
   const int64_t time = query_key_value.size(0);
@@ -31,21 +34,22 @@ void on_tiles(const at::Tensor& query_key_value, int64_t heads, at::Tensor& out)
   const uint16_t* keys = args.query_key_value + width;
   const int64_t packed = cpu::tile_head_bytes(cpu::TileWeight::kBFloat16, time, head);
   const auto bytes = static_cast<size_t>(packed + cpu::tile_window_bytes(head));
-  // A head is packed by whoever works on it: it is split only where there are more threads.
-  const int64_t parts = (at::get_num_threads() + heads - 1) / heads;
+  // A head is packed by every thread that works on it.
+  const int64_t parts = (time + kQueriesTogether - 1) / kQueriesTogether;
   const int64_t rows = cpu::panels_of((time + parts - 1) / parts) * cpu::kPanelRows;
-  at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
+  share_work(heads * parts, [&] {
     uint8_t* memory = scratch(bytes);
-    for (int64_t task = begin; task < end; ++task) {
-      if (task == begin || task % parts == 0) {
-        const int64_t offset = task / parts * head;
-        cpu::pack_head_tiles(cpu::TileWeight::kBFloat16, keys + offset, keys + width + offset,
+    return [&, memory, held = int64_t{-1}](int64_t task) mutable {
+      const int64_t h = task / parts;
+      if (held != h) {
+        cpu::pack_head_tiles(cpu::TileWeight::kBFloat16, keys + h * head, keys + width + h * head,
                              3 * width, time, head, memory);
+        held = h;
       }
       const int64_t first = std::min(task % parts * rows, time);
-      cpu::window_attention_tiles(args, task / parts, first, std::min(first + rows, time), memory,
+      cpu::window_attention_tiles(args, h, first, std::min(first + rows, time), memory,
                                   memory + packed);
-    }
+    };
   });
 }
 
@@ -55,14 +59,14 @@ void by_kernel(const at::Tensor& query_key_value, int64_t heads, at::Tensor& out
   const int64_t head = width / heads;
   const auto* from = static_cast<const uint16_t*>(query_key_value.const_data_ptr());
   auto* to = static_cast<uint16_t*>(out.data_ptr());
-  // A head is packed by whoever works on it: it is split only where there are more threads.
+  // A head is packed anew for every task: it is split only where there are more threads.
   const int64_t parts = (at::get_num_threads() + heads - 1) / heads;
   const int64_t rows = ((time + parts - 1) / parts + 7) / 8 * 8;
-  at::parallel_for(0, heads * parts, 1, [&](int64_t begin, int64_t end) {
+  share_work(heads * parts, [&] {
     // Zeros: the packing does not write what lies behind the last position.
     thread_local std::vector<float> scratch;
     scratch.assign(static_cast<size_t>(cpu::window_attention_scratch(time, head) / 2 + 1), 0);
-    for (int64_t task = begin; task < end; ++task) {
+    return [&](int64_t task) {
       const int64_t first = task % parts * rows;
       cpu::window_attention_bf16(
           {
@@ -75,7 +79,7 @@ void by_kernel(const at::Tensor& query_key_value, int64_t heads, at::Tensor& out
               .scratch = reinterpret_cast<uint16_t*>(scratch.data()),
           },
           task / parts, std::min(first, time), std::min(first + rows, time));
-    }
+    };
   });
 }
 

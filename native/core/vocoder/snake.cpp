@@ -1,6 +1,5 @@
 #include "vocoder/snake.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/conv1d.h>
 #include <ATen/ops/conv_transpose1d.h>
 #include <ATen/ops/empty.h>
@@ -12,6 +11,7 @@
 #include <numbers>
 
 #include "kernels/cpu/dispatch.h"
+#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {
@@ -78,8 +78,8 @@ at::Tensor Snake::forward(const at::Tensor& x) const {
         .channels = channels,
     };
     const auto& kernels = cpu::kernels();
-    at::parallel_for(0, args.samples, cpu::kSnakeBlock,
-                     [&](int64_t begin, int64_t end) { kernels.snake(args, begin, end); });
+    share_range(args.samples, cpu::kSnakeBlock,
+                [&](int64_t begin, int64_t end) { kernels.snake(args, begin, end); });
     return out;
   }
   constexpr int64_t kPad = kTaps / 2 - 1;

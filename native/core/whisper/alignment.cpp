@@ -1,6 +1,5 @@
 #include "whisper/alignment.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/reflection_pad1d.h>
@@ -10,6 +9,8 @@
 
 #include <algorithm>
 #include <limits>
+
+#include "nn/work_shares.h"
 
 namespace voxpod::whisper {
 namespace {
@@ -51,7 +52,7 @@ at::Tensor median_of_seven(const at::Tensor& x) {
   if (size <= kReach) return x;
   const at::Tensor padded = at::reflection_pad1d(x, {kReach, kReach}).contiguous();
   at::Tensor out = at::empty_like(x, at::MemoryFormat::Contiguous);
-  at::parallel_for(0, x.size(0), 16, [&](int64_t begin, int64_t end) {
+  share_range(x.size(0), 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const float* p = padded.const_data_ptr<float>() + row * padded.size(1);
       float* to = out.data_ptr<float>() + row * size;

@@ -1,12 +1,12 @@
 #include "whisper/model.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "nn/work_shares.h"
 #include "whisper/alignment.h"
 #include "whisper/sampling.h"
 
@@ -273,11 +273,11 @@ void Model::advance() {
   }
   if (rows.empty()) return;
   const at::Tensor logits = decoder_->forward(rows, RowKind::kStep, *cache_, wanted);
-  at::parallel_for(0, static_cast<int64_t>(live.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
+  share_work(static_cast<int64_t>(live.size()), [&] {
+    return [&](int64_t i) {
       const auto& [decoding, row] = live[static_cast<size_t>(i)];
       decoding->consider(row, row_of(logits, i));
-    }
+    };
   });
   for (auto& call : active_) {
     if (call->decoding.live() > 0) commit(*call);

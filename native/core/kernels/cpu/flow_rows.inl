@@ -101,26 +101,6 @@ void flow_row(const FlowRowArgs& args) {
   }
 }
 
-/// GELU by tanh of bfloat16, absolute error below 4e-5 before it is rounded: x * (1/2 + t * p(t^2))
-/// with t = x within [-4.2, 4.2], where the polynomial of least greatest error ends in 1/2.
-void gelu_tanh(uint16_t* x, int64_t size) {
-  for (int64_t i = 0; i < size; i += kWidth) {
-    const Vec value = load_bfloat16(x + i);
-    const Vec t = max(min(value, set1(4.2F)), set1(-4.2F));
-    const Vec u = mul(t, t);
-    Vec p = set1(6.06624889e-11F);
-    p = fma(p, u, set1(-5.77439696e-09F));
-    p = fma(p, u, set1(2.42719636e-07F));
-    p = fma(p, u, set1(-5.99427631e-06F));
-    p = fma(p, u, set1(9.81097037e-05F));
-    p = fma(p, u, set1(-1.14352873e-03F));
-    p = fma(p, u, set1(9.95125622e-03F));
-    p = fma(p, u, set1(-6.65230379e-02F));
-    p = fma(p, u, set1(3.98823589e-01F));
-    store_bfloat16(x + i, mul(value, fma(p, t, set1(0.5F))));
-  }
-}
-
 template <bool Narrow>
 inline void rotate_heads(const RotateArgs& args) {
   for (int64_t h = 0; h < args.heads; ++h) {

@@ -18,8 +18,9 @@ inline constexpr int64_t kMaxTile = 8;
 
 enum class Epilogue {
   kNone,
-  kGelu,  ///< the exact one, by erf
-  kAdd,   ///< add to what stands in `out`
+  kGelu,      ///< the exact one, by erf
+  kGeluTanh,  ///< the one by tanh; a TileLinear's alone, and of outputs in bfloat16
+  kAdd,       ///< add to what stands in `out`
 };
 
 /// out[rows, columns] = x[rows, inner] * weight^T + bias, for few rows: a decoder's step.
@@ -156,8 +157,6 @@ struct Kernels {
   void (*magnitude)(const float* real, const float* imaginary, float* out, int64_t size);
   void (*flow_row)(const FlowRowArgs& args);
   void (*rotate)(const RotateArgs& args);
-  /// GELU by tanh of `size` bfloat16, a multiple of 16, in place.
-  void (*gelu_tanh)(uint16_t* x, int64_t size);
   /// Rows [begin, end) of the output.
   void (*snake)(const SnakeArgs& args, int64_t begin, int64_t end);
 };

@@ -11,6 +11,6 @@
 namespace voxpod::cpu {
 
 const Kernels kAvx512 = {"avx512", linear,    attention, layer_norm, max_index, log_sum_exp,
-                         lstm,     magnitude, flow_row,  rotate,     gelu_tanh, snake};
+                         lstm,     magnitude, flow_row,  rotate,     snake};
 
 }  // namespace voxpod::cpu

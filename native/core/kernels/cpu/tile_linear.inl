@@ -102,6 +102,44 @@ inline void ask_for(const uint8_t* weight) {
   }
 }
 
+/// What is asked for while the products of a block keep the tiles busy: the lines that its outputs
+/// go to, which otherwise would be fetched only by their stores, and a part of the next weights.
+class Lookahead {
+ public:
+  Lookahead(const TileLinearArgs& args, int64_t first_row, int64_t rows, int64_t block,
+            const uint8_t* weight, int64_t weight_lines, int64_t steps)
+      : rows_each_((kPanelRows + steps - 1) / steps),
+        lines_each_((weight_lines + steps - 1) / steps),
+        rows_(rows),
+        lines_(weight_lines),
+        weight_(reinterpret_cast<const char*>(weight)) {
+    const int64_t size = args.output == Storage::kBFloat16 ? 2 : 4;
+    out_ = static_cast<char*>(args.out) + (first_row * args.columns + block * kBlock) * size;
+    stride_ = args.columns * size;
+    wide_ = size == 4;
+  }
+
+  void step() {
+    for (int64_t i = 0; i < rows_each_ && rows_ > 0; ++i, --rows_, out_ += stride_) {
+      __builtin_prefetch(out_, 1, 3);
+      if (wide_) __builtin_prefetch(out_ + 64, 1, 3);
+    }
+    for (int64_t i = 0; i < lines_each_ && lines_ > 0; ++i, --lines_, weight_ += 64) {
+      _mm_prefetch(weight_, _MM_HINT_T1);
+    }
+  }
+
+ private:
+  int64_t rows_each_;
+  int64_t lines_each_;
+  int64_t rows_;
+  int64_t lines_;
+  const char* weight_;
+  char* out_;
+  int64_t stride_;
+  bool wide_;
+};
+
 /// Sums of 16 * RowTiles rows and 32 columns.
 struct alignas(64) Sums {
   float of[kPanelRows][kBlock];
@@ -111,20 +149,28 @@ struct alignas(64) WholeSums {
   int low[16][kBlock];
 };
 
-/// GELU where bfloat16 follows, absolute error below 7e-5 up to |x| = 8: x * Phi(x), with Phi(x) -
-/// 1/2 as x times a polynomial of x^2 (least greatest error on [0, 4.4], where it ends in 1/2).
-inline Vec rounded_gelu(Vec x) {
-  const Vec t = max(_mm512_min_ps(x, set1(4.4F)), set1(-4.4F));
+/// GELU where bfloat16 follows: x * (1/2 + t * p(t^2)) with t = x within [-limit, limit], where the
+/// polynomial of least greatest error ends in 1/2.
+struct RoundedGelu {
+  float limit;
+  float p[9];  ///< from the highest power down
+};
+/// By erf, absolute error below 7e-5 up to |x| = 8.
+constexpr RoundedGelu kByErf = {
+    4.4F,
+    {4.43475846e-11F, -4.49375914e-9F, 2.00335393e-7F, -5.22472328e-6F, 8.98004873e-5F,
+     -1.09024381e-3F, 9.76735447e-3F, -6.62873909e-2F, 3.98883134e-1F}};
+/// By tanh, absolute error below 4e-5.
+constexpr RoundedGelu kByTanh = {
+    4.2F,
+    {6.06624889e-11F, -5.77439696e-9F, 2.42719636e-7F, -5.99427631e-6F, 9.81097037e-5F,
+     -1.14352873e-3F, 9.95125622e-3F, -6.65230379e-2F, 3.98823589e-1F}};
+
+inline Vec rounded_gelu(Vec x, const RoundedGelu& by) {
+  const Vec t = max(_mm512_min_ps(x, set1(by.limit)), set1(-by.limit));
   const Vec u = mul(t, t);
-  Vec p = set1(4.43475846e-11F);
-  p = fma(p, u, set1(-4.49375914e-9F));
-  p = fma(p, u, set1(2.00335393e-7F));
-  p = fma(p, u, set1(-5.22472328e-6F));
-  p = fma(p, u, set1(8.98004873e-5F));
-  p = fma(p, u, set1(-1.09024381e-3F));
-  p = fma(p, u, set1(9.76735447e-3F));
-  p = fma(p, u, set1(-6.62873909e-2F));
-  p = fma(p, u, set1(3.98883134e-1F));
+  Vec p = set1(by.p[0]);
+  for (int i = 1; i < 9; ++i) p = fma(p, u, set1(by.p[i]));
   return mul(x, fma(p, t, set1(0.5F)));
 }
 
@@ -135,7 +181,10 @@ inline void finish_row(const TileLinearArgs& args, const float* sums, int64_t ro
   for (int v = 0; v < 2; ++v) {
     value[v] = add(load(sums + v * kWidth), load(args.bias + column + v * kWidth));
     if (args.epilogue == Epilogue::kGelu) {
-      value[v] = args.output == Storage::kBFloat16 ? rounded_gelu(value[v]) : gelu(value[v]);
+      value[v] =
+          args.output == Storage::kBFloat16 ? rounded_gelu(value[v], kByErf) : gelu(value[v]);
+    } else if (args.epilogue == Epilogue::kGeluTanh) {
+      value[v] = rounded_gelu(value[v], kByTanh);
     }
   }
   const int64_t at = row * args.columns + column;
@@ -194,7 +243,7 @@ class Unfinished {
 
 template <int RowTiles, bool Wide, bool Ahead>
 inline void bfloat16_block(const uint8_t* x, const uint8_t* weight, int64_t steps,
-                           Unfinished& unfinished) {
+                           Lookahead lookahead, Unfinished& unfinished) {
   constexpr int64_t kStep = (Wide ? 2 : 1) * kTileBytes;
   const uint8_t* second = x + steps * kStep;  // the next 16 rows
   const int64_t rows_each = (kPanelRows + steps - 1) / steps;
@@ -226,6 +275,7 @@ inline void bfloat16_block(const uint8_t* x, const uint8_t* weight, int64_t step
         _tile_dpbf16ps(3, 5, 7);
       }
     }
+    lookahead.step();
     unfinished.finish(rows_each);
     x += kStep;
     second += kStep;
@@ -280,12 +330,14 @@ inline void scale_sums(const TileLinearArgs& args, const WholeSums& whole, const
   }
 }
 
+/// `next` and `lines`: weights that this panel asks for, for the block behind.
 template <bool Ahead>
 inline void panel_block(const TileLinearArgs& args, const uint8_t* packed, int64_t first_row,
-                        int64_t block, Unfinished& unfinished) {
+                        int64_t block, const uint8_t* next, int64_t lines, Unfinished& unfinished) {
   const int64_t steps = tile_steps(args.type, args.inner);
   const auto* weight = static_cast<const uint8_t*>(args.weight) + block * steps * 2 * kTileBytes;
   const int64_t rows = args.rows - first_row < kPanelRows ? args.rows - first_row : kPanelRows;
+  const Lookahead lookahead(args, first_row, rows, block, next, lines, steps);
   if (args.type == TileWeight::kInt8) {
     const auto* scales = reinterpret_cast<const float*>(packed + scales_at(args));
     WholeSums whole;
@@ -296,14 +348,14 @@ inline void panel_block(const TileLinearArgs& args, const uint8_t* packed, int64
     }
   } else if (args.wide) {
     if (rows > 16) {
-      bfloat16_block<2, true, Ahead>(packed, weight, steps, unfinished);
+      bfloat16_block<2, true, Ahead>(packed, weight, steps, lookahead, unfinished);
     } else {
-      bfloat16_block<1, true, Ahead>(packed, weight, steps, unfinished);
+      bfloat16_block<1, true, Ahead>(packed, weight, steps, lookahead, unfinished);
     }
   } else if (rows > 16) {
-    bfloat16_block<2, false, Ahead>(packed, weight, steps, unfinished);
+    bfloat16_block<2, false, Ahead>(packed, weight, steps, lookahead, unfinished);
   } else {
-    bfloat16_block<1, false, Ahead>(packed, weight, steps, unfinished);
+    bfloat16_block<1, false, Ahead>(packed, weight, steps, lookahead, unfinished);
   }
   unfinished.take(first_row, rows, block);
 }
@@ -312,15 +364,22 @@ void linear_on_tiles(const TileLinearArgs& args, int64_t first, int64_t last, co
                      int64_t begin, int64_t end) {
   const Tiles tiles(static_cast<int>(args.rows < 16 ? args.rows : 16));
   const int64_t bytes = voxpod::cpu::panel_bytes(args);
+  const int64_t block_bytes = tile_steps(args.type, args.inner) * 2 * kTileBytes;
+  const auto* weight = static_cast<const uint8_t*>(args.weight);
+  // Each panel asks for its part of the next block.
+  const int64_t part = (block_bytes / 64 + last - first - 1) / (last - first);
   Unfinished unfinished(args);
   for (int64_t block = begin; block < end; ++block) {
     for (int64_t panel = first; panel < last; ++panel) {
       const uint8_t* rows = packed + (panel - first) * bytes;
       if (args.streamed && panel == first) {
-        panel_block<true>(args, rows, panel * kPanelRows, block, unfinished);
-      } else {
-        panel_block<false>(args, rows, panel * kPanelRows, block, unfinished);
+        panel_block<true>(args, rows, panel * kPanelRows, block, nullptr, 0, unfinished);
+        continue;
       }
+      const int64_t lines = args.streamed || block + 1 == end ? 0 : part;
+      panel_block<false>(args, rows, panel * kPanelRows, block,
+                         weight + (block + 1) * block_bytes + (panel - first) * part * 64, lines,
+                         unfinished);
     }
   }
 }
