@@ -254,15 +254,7 @@ describe('speech jobs', { skip }, () => {
   });
 
   test('each kind of bad input has its code, and the worker lives on', async () => {
-    const wav = (data: Buffer): object => ({
-      reference_audio_base64: wavBytes({ data }).toString('base64'),
-    });
-    const long = { text: 'a'.repeat(50_001) };
     const rows: [object, string, RegExp][] = [
-      [{ ...job, text: '' }, 'JOB_INVALID', /something to say/],
-      [{ ...job, text: '🙂🙃' }, 'JOB_INVALID', /something to say/],
-      [{ ...job, ...long }, 'JOB_INVALID', /50000/],
-      [{ ...job, speed: 0 }, 'JOB_INVALID', /speed/],
       [{ ...job, top_k: 3 }, 'JOB_INVALID', /top_k.*Higgs/],
       [{ ...job, stream: true, output: 'url' }, 'JOB_INVALID', /stream/],
       [bare, 'JOB_INVALID', /send voice, reference_audio/],
@@ -277,10 +269,6 @@ describe('speech jobs', { skip }, () => {
       [{ ...bare, reference_audio: `${url}/none` }, 'DOWNLOAD_FAILED', /404/],
       [{ ...bare, reference_audio: 'file:///etc/passwd' }, 'URL_FORBIDDEN', /file:/],
       [{ ...job, reference_text: '...' }, 'INVALID_ARGUMENT', /no letter or digit/],
-      // 0.1 s of sound, silence, and nothing.
-      [{ ...job, ...wav(tone(1600)) }, 'AUDIO_INVALID', /0\.3 s/],
-      [{ ...job, ...wav(Buffer.alloc(32_000)) }, 'AUDIO_EMPTY', /silent/],
-      [{ ...job, ...wav(Buffer.alloc(0)) }, 'AUDIO_EMPTY', /no samples/],
       [{ ...bare, reference_audio: `${url}/long.wav` }, 'AUDIO_TOO_LARGE', /600 s/],
     ];
     for (const [input, code, message] of rows) {
@@ -289,8 +277,6 @@ describe('speech jobs', { skip }, () => {
       assert.equal(failure['code'], code, `${shown}: ${failure['error_message']}`);
       assert.match(failure['error_message'] ?? '', message);
     }
-    const { warnings } = await run({ ...job, ...wav(tone(16_000 * 14)) });
-    assert.match(warnings.join(), /too long.*does not sound like speech/s);
     await run(job);
   });
 
