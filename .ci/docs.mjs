@@ -48,6 +48,7 @@ function inputRows(fields, required, prefix) {
   return fields.flatMap(([name, field]) => {
     const path = `${prefix}${name}`;
     const within = alternatives(field).find(({ properties }) => properties !== undefined);
+    const items = alternatives(field).find((one) => one.items?.properties !== undefined)?.items;
     const preset = field['x-model-default'] ?? field.default ?? null;
     return [
       [
@@ -58,6 +59,7 @@ function inputRows(fields, required, prefix) {
         field.description,
       ],
       ...inputRows(Object.entries(within?.properties ?? {}), within?.required ?? [], `${path}.`),
+      ...inputRows(Object.entries(items?.properties ?? {}), items?.required ?? [], `${path}[].`),
     ];
   });
 }
@@ -86,15 +88,16 @@ function table(head, rows) {
 
 /** The schemas of a field's values other than null. */
 function alternatives(field) {
-  const types = field.anyOf ?? [field].flat();
-  return types.filter(({ type }) => type !== 'null');
+  if (field.anyOf !== undefined) return field.anyOf.flatMap(alternatives);
+  return field.type === 'null' ? [] : [field];
 }
 
 function typeOf(field) {
-  const names = (field.anyOf ?? [field]).flatMap(({ type, items }) =>
+  const names = alternatives(field).flatMap(({ type, items }) =>
     [type].flat().map((name) => (name === 'array' ? `array of ${typeOf(items)}s` : name)),
   );
-  return [...new Set(names)].join(' or ');
+  const isNullable = field.anyOf?.some(({ type }) => type === 'null');
+  return [...new Set([...names, ...(isNullable ? ['null'] : [])])].join(' or ');
 }
 
 function limitsOf(field) {
@@ -102,11 +105,12 @@ function limitsOf(field) {
 }
 
 function limitsOfOne(schema) {
-  const { maxLength, minLength, pattern } = schema;
+  const { maxLength, minLength, pattern, minItems, maxItems } = schema;
   const [least, most] = bounds(schema);
   return [
     schema.enum?.map(json).join(', '),
     least !== undefined && most !== undefined ? `${least} to ${most}` : (least ?? most),
+    maxItems === undefined ? undefined : `${minItems ?? 0} to ${maxItems} of them`,
     maxLength === undefined ? undefined : `${minLength ?? 0} to ${maxLength} characters`,
     pattern === undefined ? undefined : code(pattern),
   ]

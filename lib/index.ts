@@ -35,9 +35,11 @@ export type {
   SpeechBlock,
   SpeechSummary,
   SpokenChunk,
+  StreamOptions,
   Transcriber,
   VoiceOptions,
 } from './f5/types.js';
+export { findEdits, type FindEditsOptions } from './f5/find_edits.js';
 export type { TimedWord } from './f5/reference_text.js';
 export type { SpeechEdit } from './f5/speech_edit.js';
 export {

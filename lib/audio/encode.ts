@@ -1,11 +1,12 @@
 /** Samples to the bytes of a sound file, all at once or as they come. */
+import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fromNative, loadNative } from '../binding.js';
 import { ArgumentError, AudioError, invalidArgument } from '../errors.js';
 import type { Resampler } from '../native.js';
 import { checkNumber, checkOneOf, checkOptions, checkSignal, checkString } from '../validate.js';
 import { FfmpegEncoder, encoderRates } from './ffmpeg_encoder.js';
-import { completeFlac } from './flac_head.js';
+import { completeFlacHead, flacHeadBytes } from './flac_head.js';
 import { blockSamples } from './pcm.js';
 import { toInt16 } from './silence.js';
 import { audioDefaults } from './stream.js';
@@ -61,6 +62,11 @@ export interface AudioEncoder {
   write(samples: Float32Array): Promise<Uint8Array>;
   /** The rest of the file. @throws the same, and AudioError AUDIO_EMPTY where nothing was written. */
   finish(): Promise<Uint8Array>;
+  /**
+   * Once `finish` has resolved: what the file's first bytes are to be, now that its length is known,
+   * for who can write there again. Empty where they stay as they are.
+   */
+  readonly finalHead: Uint8Array;
   /** Ends the program where there is one; needed only where `finish` is not called. */
   close(): Promise<void>;
 }
@@ -73,8 +79,6 @@ interface Resolved {
   signal: AbortSignal | undefined;
   timeoutSeconds: number;
   program: string;
-  /** Samples that will come, where that is known. */
-  samples?: number;
   /** Whether bytes are wanted as soon as they can be had. */
   settle: boolean;
 }
@@ -131,27 +135,27 @@ class Encoder implements AudioEncoder {
   readonly sampleRate: number;
   readonly #options: Resolved;
   readonly #resampler: Resampler | undefined;
-  readonly #onSamples: ((samples: Int16Array) => void) | undefined;
+  /** MD5 of the samples of a flac. */
+  readonly #digest = createHash('md5');
   #ffmpeg: FfmpegEncoder | undefined;
   /** What comes before the samples, until it was given. */
   #head: Uint8Array = new Uint8Array(0);
-  /** Samples that came so far. */
+  /** The file's first bytes, as many as a flac's head has. */
+  #start: Uint8Array = new Uint8Array(0);
+  /** Samples that came so far, and that were encoded. */
   #came = 0;
+  #encoded = 0;
+  finalHead: Uint8Array = new Uint8Array(0);
   #isClosed = false;
   /** Settles with the call before. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `onSamples` gets the samples that are encoded. */
-  constructor(options: Resolved, onSamples?: (samples: Int16Array) => void) {
-    const { format, inputRate, sampleRate, sampleType, samples } = options;
+  constructor(options: Resolved) {
+    const { format, inputRate, sampleRate, sampleType } = options;
     this.#options = options;
-    this.#onSamples = onSamples;
     this.format = format;
     this.sampleRate = sampleRate;
-    if (format === 'wav') {
-      const made = samples && Math.ceil((samples * sampleRate) / inputRate);
-      this.#head = wavHead({ sampleRate, sampleType, samples: made });
-    }
+    if (format === 'wav') this.#head = wavHead({ sampleRate, sampleType, samples: undefined });
     if (inputRate === sampleRate) return;
     const native = loadNative();
     this.#resampler = new native.Resampler(inputRate, sampleRate);
@@ -173,6 +177,8 @@ class Encoder implements AudioEncoder {
       const start = await this.#encode((await this.#resampler?.finish()) ?? new Float32Array(0));
       const rest = (await this.#ffmpeg?.finish()) ?? new Uint8Array(0);
       this.#isClosed = true;
+      this.#keepStart(rest);
+      this.finalHead = this.#completeHead();
       return Buffer.concat([start, rest]);
     });
   }
@@ -215,14 +221,33 @@ class Encoder implements AudioEncoder {
 
   async #encode(samples: Float32Array): Promise<Uint8Array> {
     const { format, sampleType, program, timeoutSeconds, signal, settle } = this.#options;
+    this.#encoded += samples.length;
     if (sampleType === 'float32') return this.#plain(samples);
     const integers = new Int16Array(samples.length);
     for (let i = 0; i < samples.length; i++) integers[i] = toInt16(samples[i] ?? 0);
-    this.#onSamples?.(integers);
     if (format === 'wav' || format === 'pcm') return this.#plain(integers);
     const { sampleRate } = this;
     this.#ffmpeg ??= new FfmpegEncoder({ format, sampleRate, program, timeoutSeconds, signal });
-    return this.#ffmpeg.write(integers, settle);
+    if (format === 'flac') {
+      this.#digest.update(new Uint8Array(integers.buffer));
+    }
+    const bytes = await this.#ffmpeg.write(integers, settle);
+    this.#keepStart(bytes);
+    return bytes;
+  }
+
+  #keepStart(bytes: Uint8Array): void {
+    const missing = flacHeadBytes - this.#start.length;
+    if (missing > 0) this.#start = Buffer.concat([this.#start, bytes.subarray(0, missing)]);
+  }
+
+  #completeHead(): Uint8Array {
+    const { sampleRate } = this;
+    const { format, sampleType } = this.#options;
+    const samples = this.#encoded;
+    if (format === 'wav') return wavHead({ sampleRate, sampleType, samples });
+    if (format !== 'flac') return new Uint8Array(0);
+    return completeFlacHead(this.#start, samples, this.#digest.digest());
   }
 
   /** The bytes of samples as they are in memory: all machines that voxpod knows are little-endian. */
@@ -234,8 +259,8 @@ class Encoder implements AudioEncoder {
 }
 
 /**
- * An encoder for samples that come in pieces. A wav says that its length is unknown; a flac has
- * neither length nor MD5. Put together, the bytes are the same however the samples were cut.
+ * An encoder for samples that come in pieces. A wav says that its length is unknown, and a flac has
+ * neither length nor MD5, until `finalHead` is written over their beginning. Put together, the bytes are the same however the samples were cut.
  * @throws ArgumentError INVALID_ARGUMENT; NativeError where another rate needs the addon
  */
 export function openEncoder(options?: EncodeAudioOptions): AudioEncoder {
@@ -253,16 +278,13 @@ export async function encodeAudio(
 ): Promise<Uint8Array> {
   if (!(samples instanceof Float32Array))
     throw invalidArgument('samples', 'a Float32Array', samples);
-  const encoded: Int16Array[] = [];
-  const resolved: Resolved = { ...resolve(options), samples: samples.length, settle: false };
-  const isFlac = resolved.format === 'flac';
-  const encoder = new Encoder(resolved, isFlac ? (block) => encoded.push(block) : undefined);
+  const encoder = new Encoder({ ...resolve(options), settle: false });
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < samples.length; at += blockSamples) {
     pieces.push(await encoder.write(samples.subarray(at, at + blockSamples)));
     await nextTurn();
   }
   const file = Buffer.concat([...pieces, await encoder.finish()]);
-  if (isFlac) completeFlac(file, encoded);
+  file.set(encoder.finalHead);
   return file;
 }

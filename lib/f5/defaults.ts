@@ -12,7 +12,7 @@ import {
   checkString,
 } from '../validate.js';
 import type { F5Version, LocateOptions } from './config.js';
-import type { SpeechEdit } from './speech_edit.js';
+import { checkEdits, type SpeechEdit } from './speech_edit.js';
 import type {
   EditOptions,
   F5Options,
@@ -204,7 +204,7 @@ const editOptionNames: readonly (keyof EditOptions)[] = [
 
 export interface ResolvedEditOptions extends ResolvedFlowOptions {
   text: string;
-  /** As given: they are checked where the recording is known. */
+  /** Not yet compared with the recording's length. */
   edits: readonly SpeechEdit[];
   normalizeText: boolean;
   targetRms: number;
@@ -214,11 +214,10 @@ export interface ResolvedEditOptions extends ResolvedFlowOptions {
 export function resolveEditOptions(options: EditOptions): ResolvedEditOptions {
   checkOptions('options of edit', options, editOptionNames);
   const { text, edits, normalizeText = true, targetRms = 0.1 } = options ?? {};
-  if (!Array.isArray(edits)) throw invalidArgument('edits', 'an array', edits);
   return {
     ...resolveFlowOptions(options),
     text: checkString('text', text, longestReferenceText),
-    edits: edits as readonly SpeechEdit[],
+    edits: checkEdits(edits),
     normalizeText: checkBoolean('normalizeText', normalizeText),
     targetRms: checkRms(targetRms),
   };

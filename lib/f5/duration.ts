@@ -9,7 +9,10 @@ import { ArgumentError } from '../errors.js';
 export const sampleRate = 24_000;
 export const hop = 256;
 
-/** Shorter texts are given more than three times as long, whatever speed is asked for. */
+/**
+ * Shorter texts are given more than three times as long, whatever speed is asked for. So 9 bytes take
+ * longer than 20 do: what is said in them is slow or has silence behind it. A given duration sets it.
+ */
 const shortBytes = 10;
 const shortSpeed = 0.3;
 

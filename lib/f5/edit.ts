@@ -13,6 +13,7 @@ import type { AudioSource } from '../audio/source.js';
 import type { ResolvedEditOptions } from './defaults.js';
 import { hop, mostFrames, sampleRate } from './duration.js';
 import { flowTimes } from './schedule.js';
+import { unknownLetters } from './plan.js';
 import { parseScript } from './script.js';
 import { buildEdit } from './speech_edit.js';
 import { computeMel, type LoadedF5 } from './synthesis.js';
@@ -30,7 +31,7 @@ export async function editSpeech(
   const { text, edits, targetRms, seed, onProgress } = options;
   const { model, tokenizer } = loaded;
   const { mels } = model.geometry;
-  const said = oneText(text, options.normalizeText);
+  const said = oneText(text, options.normalizeText, tokenizer);
   const stream = await openAudio(audio, {
     ...{ sampleRate, keepRate: true, maxSeconds: longest, signal: call.signal },
   });
@@ -39,6 +40,7 @@ export async function editSpeech(
   const samples = await resample(amplify(recording, gain), stream.sampleRate, sampleRate);
   const mel = await call.run((cancellation) => model.mel(samples, cancellation));
   const { condition, keep, frames } = buildEdit(mel, edits, { mels, maxFrames: mostFrames - 1 });
+  const warnings = unknownLetters([said], tokenizer);
   const tokens = await tokenizer.encode(said);
   if (tokens.length > frames) {
     throw new ArgumentError(
@@ -60,13 +62,14 @@ export async function editSpeech(
   const duration = sound.length / sampleRate;
   return {
     samples: amplify(sound, 1 / gain),
-    ...{ sampleRate, seed, duration, chunks: [{ text: said, duration }], warnings: [] },
+    ...{ sampleRate, seed, duration, chunks: [{ text: said, duration }], warnings },
   };
 }
 
 /** The text without tags but those of pinyin: it is said in one go. */
-function oneText(text: string, normalize: boolean): string {
-  const [part, ...others] = parseScript(text);
+function oneText(text: string, normalize: boolean, tokenizer: LoadedF5['tokenizer']): string {
+  const knowsSyllable = (syllable: string): boolean => tokenizer.has(syllable);
+  const [part, ...others] = parseScript(text, { knowsSyllable });
   if (part?.kind !== 'speech' || others.length > 0) {
     throw new ArgumentError('INVALID_ARGUMENT', 'A text for speech editing has no pauses in it.');
   }

@@ -4,7 +4,7 @@ import { concatenate } from '../audio/pcm.js';
 import { Call, CallList } from '../calls.js';
 import { ModelError } from '../errors.js';
 import type { F5Model, NativeModule } from '../native.js';
-import { checkString } from '../validate.js';
+import { checkBoolean, checkString } from '../validate.js';
 import type { AudioSource } from '../audio/source.js';
 import { locateF5, type F5Files } from './config.js';
 import {
@@ -26,6 +26,7 @@ import type {
   Speech,
   SpeechBlock,
   SpeechSummary,
+  StreamOptions,
   VoiceOptions,
 } from './types.js';
 import { Voice } from './voice.js';
@@ -106,15 +107,16 @@ export class F5TTS {
   }
 
   /**
-   * The sound as it is made, from a first chunk that is kept short; the iterator's return value is
-   * what `speak` gives beside the sound. Work stops while the consumer takes its time, and ends when
+   * The sound as it is made, from a first chunk that is kept short, or else the sound of `speak`; the
+   * iterator's return value is what that gives beside the sound. Work stops while the consumer takes its time, and ends when
    * it leaves the loop. Wrong options are thrown by the call itself, all else by the iterator.
    */
   stream(
     text: string,
-    options: SpeakOptions,
+    options: StreamOptions,
   ): AsyncGenerator<SpeechBlock, SpeechSummary, undefined> {
-    return this.#run(text, options, true);
+    const { shortStart = true, ...rest } = options ?? {};
+    return this.#run(text, rest, checkBoolean('shortStart', shortStart));
   }
 
   /**
@@ -160,11 +162,11 @@ export class F5TTS {
   #run(
     text: string,
     options: SpeakOptions,
-    isStream: boolean,
+    shortStart: boolean,
   ): AsyncGenerator<SpeechBlock, SpeechSummary, undefined> {
     const resolved = resolveSpeakOptions(options);
-    const plan = planSpeech(text, resolved, this.#loaded, isStream);
-    return this.#spoken(plan, { ...resolved, firstAlone: isStream });
+    const plan = planSpeech(text, resolved, this.#loaded, shortStart);
+    return this.#spoken(plan, { ...resolved, firstAlone: shortStart });
   }
 
   async *#spoken(

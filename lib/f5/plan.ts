@@ -84,18 +84,29 @@ function shareDuration(
 
 /** What the voices have to say, and letters that the model does not know. */
 function warningsOf(parts: readonly PlannedPart[], tokenizer: LoadedF5['tokenizer']): string[] {
-  const warnings = new Set<string>();
+  const chunks = parts.filter((part) => part.kind === 'chunk');
+  const warnings = new Set(chunks.flatMap(({ voice }) => voice.warnings));
+  return [
+    ...warnings,
+    ...unknownLetters(
+      chunks.map(({ text }) => text),
+      tokenizer,
+    ),
+  ];
+}
+
+/** A warning of letters that the model does not know, if there are any. */
+export function unknownLetters(
+  texts: readonly string[],
+  tokenizer: LoadedF5['tokenizer'],
+): string[] {
   const unknown = new Set<string>();
-  for (const part of parts) {
-    if (part.kind === 'pause') continue;
-    for (const warning of part.voice.warnings) warnings.add(warning);
-    for (const [letter] of part.text.matchAll(/(?!\p{Script=Han})[\p{L}\p{N}]/gu)) {
+  for (const text of texts) {
+    for (const [letter] of text.matchAll(/(?!\p{Script=Han})[\p{L}\p{N}]/gu)) {
       if (!tokenizer.has(letter)) unknown.add(letter);
     }
   }
-  if (unknown.size > 0) {
-    const shown = [...unknown].slice(0, 20).join(' ');
-    warnings.add(`The model does not know these letters, which are not spoken: ${shown}`);
-  }
-  return [...warnings];
+  if (unknown.size === 0) return [];
+  const shown = [...unknown].slice(0, 20).join(' ');
+  return [`The model does not know these letters, which are not spoken: ${shown}`];
 }

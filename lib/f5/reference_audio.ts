@@ -40,6 +40,8 @@ export interface ReferenceAudio {
   duration: number;
   /** Seconds of the recording that were kept, in order and apart. */
   kept: AudioSpan[];
+  /** The beginning of the recording as it is, with all that was kept and a little more. */
+  head: { samples: Float32Array; sampleRate: number };
   /** Seconds of the recording where there is sound at all. */
   sounding: AudioSpan[];
   /** Why the voice may come out badly, in sentences; mostly none. */
@@ -182,6 +184,11 @@ async function hasSpeech(
   return false;
 }
 
+/** Seconds behind what is kept, in which a recogniser hears its last word whole. */
+const behind = 3;
+
+const headSeconds = (kept: readonly AudioSpan[]): number => (kept.at(-1)?.end ?? 0) + behind;
+
 const lengthOf = (kept: readonly AudioSpan[]): string => `${seconds(kept).toFixed(1)} s`;
 
 /**
@@ -224,6 +231,10 @@ export async function prepareReference(
     gain,
     duration: recording.samples.length / rate,
     kept,
+    head: {
+      samples: recording.samples.slice(0, Math.ceil(headSeconds(kept) * rate)),
+      sampleRate: rate,
+    },
     sounding: spans.map((span) => ({ start: span.start / 1000, end: span.end / 1000 })),
     warnings,
   };

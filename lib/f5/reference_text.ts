@@ -1,6 +1,13 @@
 /** The text of a reference: how it ends, and what of it is left where the recording was cut. */
 import { commonSeconds, type AudioSpan } from '../audio/spans.js';
-import { alignUnits, textUnits, unitsOfWord, type Reading, type TextUnit } from './text_units.js';
+import {
+  alignUnits,
+  placeUnits,
+  textUnits,
+  unitsOfWord,
+  type Reading,
+  type TextUnit,
+} from './text_units.js';
 
 /** A word as a speech recogniser heard it, in seconds of the whole recording. */
 export interface TimedWord {
@@ -42,7 +49,7 @@ export function referenceText(text: string): string {
 /** Seconds of sound that may be lost without a word being lost. */
 const nothing = 0.1;
 /** Below this part of words that agree, what was heard is not the given text. */
-const agreement = 0.4;
+export const agreement = 0.4;
 /** A guess may move to the end of a sentence, or of a clause, this part of the text away. */
 const sentenceReach = 0.12;
 const clauseReach = 0.06;
@@ -67,38 +74,6 @@ class SoundingTime {
   spans(spans: readonly AudioSpan[]): AudioSpan[] {
     return spans.map(({ start, end }) => ({ start: this.at(start), end: this.at(end) }));
   }
-}
-
-/** Where each unit is said on the axis of what sounds: as its word, or spread between those known. */
-function place(
-  units: readonly TextUnit[],
-  known: readonly (AudioSpan | undefined)[],
-  total: number,
-): AudioSpan[] {
-  const placed: AudioSpan[] = [];
-  let from = 0;
-  for (let i = 0; i < units.length;) {
-    const own = known[i];
-    if (own !== undefined) {
-      placed.push(own);
-      from = own.end;
-      i++;
-      continue;
-    }
-    let next = i;
-    while (next < units.length && known[next] === undefined) next++;
-    const to = Math.max(from, known[next]?.start ?? total);
-    const gap = units.slice(i, next);
-    const weight = gap.reduce((sum, unit) => sum + unit.weight, 0);
-    const scale = weight > 0 ? (to - from) / weight : 0;
-    for (const unit of gap) {
-      const end = from + unit.weight * scale;
-      placed.push({ start: from, end });
-      from = end;
-    }
-    i = next;
-  }
-  return placed;
 }
 
 /** Whether half of a stretch was kept at least; one without sound, whether what follows was. */
@@ -201,15 +176,16 @@ function hear(
   reading: Reading,
 ): AudioSpan[] | undefined {
   const heard = words.flatMap((word) => unitsOfWord(word, reading));
-  const pairs = alignUnits(units, heard);
-  if (pairs === undefined) return undefined;
+  const found = alignUnits(units, heard, true);
+  if (found === undefined) return undefined;
+  const { pairs, compared } = found;
   const equal = pairs.filter((j, i) => j !== undefined && heard[j]?.key === units[i]?.key);
-  if (equal.length < agreement * units.length) return undefined;
+  if (equal.length < agreement * Math.max(1, compared.units, compared.heard)) return undefined;
   const known = pairs.map((index) => {
     const word = index === undefined ? undefined : heard[index];
     return word && { start: time.at(word.start), end: time.at(word.end) };
   });
-  const placed = place(units, known, time.total);
+  const placed = placeUnits(units, known, time.total);
   return isSqueezed(units, known, placed, time.total) ? undefined : placed;
 }
 
@@ -217,10 +193,11 @@ function hear(
  * What of `text` is said in the parts of a recording that were kept. f5-tts leaves the text whole,
  * and the model then says what it lacks the sound of.
  *
- * `words` are those of the whole recording, as a recogniser heard them. They are matched with the
- * text by edit distance, by characters where it is Chinese or Japanese, and need not spell the same:
- * the result is a part of `text`. Without them, or where they have little in common with the text,
- * it is cut in proportion to the bytes, at the end of a sentence or clause where one is near.
+ * `words` are those of the recording, or of its beginning with all that was kept, as a recogniser heard
+ * them. They are matched with the text by edit distance, by characters where it is Chinese or Japanese,
+ * and need not spell the same: the result is a part of `text`. Without them, or where they have little
+ * in common with the text, it is cut in proportion to the bytes, at the end of a sentence or clause
+ * where one is near.
  *
  * `reading` makes characters equal that sound the same or are written in two ways (traditional and
  * simplified Chinese, which Whisper mixes): pinyin, say. Absent: they must be the same.
@@ -243,7 +220,7 @@ export function textForKeptAudio(
     );
   }
   if (lost <= nothing || units.length === 0) return { text, method: 'whole', warnings };
-  const placed = heard ?? place(units, [], time.total);
+  const placed = heard ?? placeUnits(units, [], time.total);
   const flags = placed.map((span) => isKept(span, kept, time.total));
   dropStray(units, flags, placed, time.total);
   // A text of one long word, say: no sound is without words.

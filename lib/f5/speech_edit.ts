@@ -44,33 +44,51 @@ export interface EditOptions {
   maxFrames?: number;
 }
 
+/** More than anybody makes in 87 s of speech. */
+const mostEdits = 100;
+
+/**
+ * Edits of a recording of so many seconds, or of any length where that is not known yet: in order and
+ * apart, each of them changing something.
+ * @throws ArgumentError INVALID_ARGUMENT
+ */
+export function checkEdits(edits: unknown, seconds = Infinity): Required<SpeechEdit>[] {
+  if (!Array.isArray(edits)) throw invalidArgument('edits', 'an array', edits);
+  if (edits.length === 0 || edits.length > mostEdits) {
+    throw invalidArgument('edits', `1 to ${mostEdits} edits`, edits.length);
+  }
+  let before = 0;
+  return edits.map((value, i) => {
+    const name = `edits[${i}]`;
+    const edit = checkOptions(name, value, ['start', 'end', 'duration']);
+    const start = checkNumber(`${name}.start`, edit['start'], { min: before, max: seconds });
+    // A recording ends within its last frame.
+    const end = checkNumber(`${name}.end`, edit['end'], { min: start, max: seconds + 0.05 });
+    const duration = checkNumber(`${name}.duration`, edit['duration'] ?? end - start, { min: 0 });
+    if (end === start && duration === 0) throw changesNothing(name);
+    before = end;
+    return { start, end, duration };
+  });
+}
+
+function changesNothing(name: string): ArgumentError {
+  return new ArgumentError(
+    'INVALID_ARGUMENT',
+    `${name} changes nothing: it takes no frame out and puts none in. Give it a duration.`,
+  );
+}
+
 /** Edits in frames, checked. */
 function inFrames(
   edits: readonly SpeechEdit[],
   frames: number,
   perSecond: number,
 ): { start: number; end: number; length: number }[] {
-  if (edits.length === 0) throw invalidArgument('edits', 'one edit at least', 'none');
-  const seconds = frames / perSecond;
-  let before = 0;
-  return edits.map((edit, i) => {
-    const name = `edits[${i}]`;
-    checkOptions(name, edit, ['start', 'end', 'duration']);
-    const first = { min: before, max: seconds };
-    const start = checkNumber(`${name}.start`, edit.start, first);
-    // A recording ends within its last frame.
-    const end = checkNumber(`${name}.end`, edit.end, { min: start, max: seconds + 0.05 });
-    const duration = checkNumber(`${name}.duration`, edit.duration ?? end - start, { min: 0 });
-    before = end;
+  return checkEdits(edits, frames / perSecond).map(({ start, end, duration }, i) => {
     const from = roundHalfEven(start * perSecond);
     const to = Math.min(frames, roundHalfEven(end * perSecond));
     const length = roundHalfEven(duration * perSecond);
-    if (from === to && length === 0) {
-      throw new ArgumentError(
-        'INVALID_ARGUMENT',
-        `${name} changes nothing: it takes no frame out and puts none in. Give it a duration.`,
-      );
-    }
+    if (from === to && length === 0) throw changesNothing(`edits[${i}]`);
     return { start: from, end: to, length };
   });
 }

@@ -1,4 +1,5 @@
 /** The words of a text, or its characters where it is written without blanks, and their matching. */
+import type { AudioSpan } from '../audio/spans.js';
 
 export interface TextUnit {
   /** Where it stands in the text, with the punctuation and blanks behind it. */
@@ -92,20 +93,29 @@ const mostCells = 64e6;
 
 const [pairStep, skipUnitStep, skipHeardStep] = [0, 1, 2];
 
+export interface Alignment {
+  /** The heard unit that each unit of the text is paired with. */
+  pairs: (number | undefined)[];
+  /** How many units of each were compared: all, but for the end of the one that goes on. */
+  compared: { units: number; heard: number };
+}
+
 /**
- * The heard unit that each unit of the text is paired with, by the least edit distance; undefined
- * where that is none. Pairs of unlike words are kept: they stand for each other.
+ * Pairs by the least edit distance. Pairs of unlike words are kept: they stand for each other. `isOpen`:
+ * the one may go on behind the end of the other, which costs nothing.
  * @returns undefined where the texts are too long.
  */
 export function alignUnits(
   units: readonly { key: string }[],
   heard: readonly { key: string }[],
-): (number | undefined)[] | undefined {
+  isOpen = false,
+): Alignment | undefined {
   const width = heard.length + 1;
   if ((units.length + 1) * width > mostCells) return undefined;
   const steps = new Uint8Array((units.length + 1) * width).fill(skipUnitStep);
   let row = new Float64Array(width).map((_, j) => j);
   steps.fill(skipHeardStep, 0, width);
+  let best = { units: 0, heard: heard.length, cost: heard.length };
   for (const [i, { key }] of units.entries()) {
     const next = new Float64Array(width);
     next[0] = i + 1;
@@ -119,13 +129,56 @@ export function alignUnits(
       steps[(i + 1) * width + j + 1] = step;
     }
     row = next;
+    const cost = row[heard.length] ?? 0;
+    if (cost <= best.cost) best = { units: i + 1, heard: heard.length, cost };
   }
+  for (const [j, cost] of row.entries()) {
+    if (cost < best.cost) best = { units: units.length, heard: j, cost };
+  }
+  const compared = isOpen
+    ? { units: best.units, heard: best.heard }
+    : { units: units.length, heard: heard.length };
   const pairs: (number | undefined)[] = units.map(() => undefined);
-  for (let i = units.length, j = heard.length; i > 0;) {
+  for (let { units: i, heard: j } = compared; i > 0;) {
     const step = steps[i * width + j];
     if (step === pairStep) pairs[i - 1] = j - 1;
     if (step !== skipHeardStep) i--;
     if (step !== skipUnitStep) j--;
   }
-  return pairs;
+  return { pairs, compared };
+}
+
+/**
+ * Where each unit is said, on an axis of so many seconds: at its known place, or spread between those of
+ * others.
+ */
+export function placeUnits(
+  units: readonly TextUnit[],
+  known: readonly (AudioSpan | undefined)[],
+  total: number,
+): AudioSpan[] {
+  const placed: AudioSpan[] = [];
+  let from = 0;
+  for (let i = 0; i < units.length;) {
+    const own = known[i];
+    if (own !== undefined) {
+      placed.push(own);
+      from = own.end;
+      i++;
+      continue;
+    }
+    let next = i;
+    while (next < units.length && known[next] === undefined) next++;
+    const to = Math.max(from, known[next]?.start ?? total);
+    const gap = units.slice(i, next);
+    const weight = gap.reduce((sum, unit) => sum + unit.weight, 0);
+    const scale = weight > 0 ? (to - from) / weight : 0;
+    for (const unit of gap) {
+      const end = from + unit.weight * scale;
+      placed.push({ start: from, end });
+      from = end;
+    }
+    i = next;
+  }
+  return placed;
 }

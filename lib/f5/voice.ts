@@ -53,7 +53,7 @@ export class Voice {
     const kept =
       text === undefined
         ? await hear(reference, transcriber, signal)
-        : await follow(text, audio, reference, transcriber, signal);
+        : await follow(text, reference, transcriber, signal);
     warnings.push(...kept.warnings);
     const pace = byteLength(kept.text) / (reference.samples.length / sampleRate);
     if (pace < slowest || pace > fastest) {
@@ -90,7 +90,6 @@ async function hear(
 
 async function follow(
   text: string,
-  audio: AudioSource,
   reference: ReferenceAudio,
   transcriber: Transcriber | undefined,
   signal: AbortSignal | undefined,
@@ -98,7 +97,7 @@ async function follow(
   const guess = textForKeptAudio(text, reference);
   if (guess.method === 'whole' || transcriber === undefined) return guess;
   try {
-    const { words } = await transcriber(audio, { words: true, signal });
+    const { words } = await transcriber(reference.head, { words: true, signal });
     signal?.throwIfAborted();
     return words === undefined ? guess : textForKeptAudio(text, reference, words);
   } catch (error) {

@@ -2,16 +2,19 @@
 import { readFile, stat } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { Option, type Command } from 'commander';
-import { encodeAudio, openEncoder, type AudioFormat } from '../../lib/audio/encode.js';
+import { openEncoder, type AudioFormat } from '../../lib/audio/encode.js';
 import { concatenate } from '../../lib/audio/pcm.js';
 import { spectrogramPng } from '../../lib/audio/spectrogram.js';
 import { ArgumentError } from '../../lib/errors.js';
 import { parseScript } from '../../lib/f5/script.js';
 import {
+  findEdits,
   Voice,
   type F5TTS,
+  type FlowOptions,
   type NamedVoice,
   type SpeakOptions,
+  type SpeechBlock,
   type SpeechSummary,
 } from '../../lib/index.js';
 import { ModelPool } from '../models/pool.js';
@@ -26,6 +29,8 @@ import {
 } from '../voices/voice_library.js';
 import { untilInterrupted } from './interrupt.js';
 import { ProgressBar } from './progress.js';
+import { SoundOutput } from './sound_output.js';
+import { askedEdits, edit, editOptions, shownEdits, type AskedEdits } from './speak_edit.js';
 import { FORMATS, formatOf, rate, speakOptions, type Options } from './speak_options.js';
 import { count, given, number, seed } from './transcribe_options.js';
 
@@ -38,6 +43,11 @@ export function register(program: Command): void {
     .option('-r, --reference <file>', 'recording of the voice, a few seconds long, in any format')
     .option('-t, --reference-text <text>', 'what is said in it; heard by Whisper where absent')
     .option('-v, --voice <name>', 'a voice of VOXPOD_VOICES, or the folder of one')
+    .option(
+      '-e, --edit <span>',
+      'speak only this part of the reference anew, START-END or START-END:SECONDS, so that the whole of it says the text; several times for several parts; auto: where the text differs from what is heard',
+      edit,
+    )
     .option('-o, --output <file>', 'where the sound goes; standard output where absent')
     .addOption(
       new Option(
@@ -98,6 +108,7 @@ async function speak(argument: string, options: Options, signal: AbortSignal): P
       'Standard output is a terminal, where sound is noise: give --output FILE',
     );
   }
+  const asked = askedEdits(options);
   const text = await readText(argument, signal);
   const progress = new ProgressBar();
   const log = (line: string): void => progress.line(line);
@@ -110,7 +121,10 @@ async function speak(argument: string, options: Options, signal: AbortSignal): P
     speech: given({ vocoder, vocabulary, version }),
   });
   try {
-    const { settings, ...voices } = await prepareVoices(text, options, pool, signal);
+    const make =
+      asked === undefined
+        ? await speaking(text, options, pool, signal)
+        : await editing(text, options, asked, { pool, signal, log });
     const lease = await pool.acquireSpeech(options.model, {
       signal,
       onProgress: ({ phase, bytes, total }) => {
@@ -119,13 +133,13 @@ async function speak(argument: string, options: Options, signal: AbortSignal): P
       },
     });
     progress.clear();
-    const chosen = {
-      ...{ ...settings, ...speakOptions(options), ...voices, signal },
-      onProgress: ({ fraction, chunks }: { fraction: number; chunks: number }) =>
+    const blocks = make(lease.speech, {
+      signal,
+      onProgress: ({ fraction, chunks }) =>
         progress.update('Speaking', fraction * chunks, chunks, 'chunks'),
-    };
+    });
     const started = performance.now();
-    const summary = await say(lease.speech, text, chosen, { ...options, format }, signal);
+    const summary = await deliver(lease.speech, blocks, { ...options, format }, signal);
     const seconds = (performance.now() - started) / 1000;
     for (const warning of summary.warnings) log(warning);
     log(
@@ -137,43 +151,78 @@ async function speak(argument: string, options: Options, signal: AbortSignal): P
   }
 }
 
-/** Speaks, to a file or to standard output as the sound comes. */
-async function say(
-  speaker: F5TTS,
+type Blocks = AsyncGenerator<SpeechBlock, SpeechSummary, undefined>;
+
+/** What the model is to do once it is loaded. */
+type Make = (speaker: F5TTS, more: Pick<FlowOptions, 'signal' | 'onProgress'>) => Blocks;
+
+async function speaking(
   text: string,
-  chosen: SpeakOptions,
-  options: Options & { format: AudioFormat },
+  options: Options,
+  pool: ModelPool,
+  signal: AbortSignal,
+): Promise<Make> {
+  const { settings, ...voices } = await prepareVoices(text, options, pool, signal);
+  // Nobody waits for the first words of a file.
+  const shortStart = options.output === undefined;
+  const chosen = { ...settings, ...speakOptions(options), ...voices, shortStart };
+  return (speaker, more) => speaker.stream(text, { ...chosen, ...more });
+}
+
+interface Editing {
+  pool: ModelPool;
+  signal: AbortSignal;
+  log: (line: string) => void;
+}
+
+async function editing(
+  text: string,
+  options: Options,
+  { recording, edits: asked }: AskedEdits,
+  { pool, signal, log }: Editing,
+): Promise<Make> {
+  parseScript(text);
+  let edits = asked;
+  if (edits === 'auto') {
+    const { whisper, referenceText: originalText } = options;
+    const transcriber = whisperTranscriber(pool, whisper);
+    edits = await findEdits(recording, { text, ...given({ originalText }), transcriber, signal });
+    log(`Found: ${shownEdits(edits)}`);
+  }
+  const chosen = { ...editOptions(options), text, edits };
+  return async function* (speaker, more) {
+    const { samples, ...summary } = await speaker.edit(recording, { ...chosen, ...more });
+    yield { samples };
+    return summary;
+  };
+}
+
+/** Writes sound out as it comes, and draws it where that is asked for. */
+async function deliver(
+  speaker: F5TTS,
+  blocks: Blocks,
+  { output, format, sampleRate, spectrogram }: Options & { format: AudioFormat },
   signal: AbortSignal,
 ): Promise<SpeechSummary> {
-  const { format, sampleRate, output, spectrogram } = options;
-  const draw = async (samples: Float32Array): Promise<void> => {
-    if (spectrogram === undefined) return;
-    const mel = await speaker.mel(samples);
-    await publishFile(spectrogram, await spectrogramPng(mel, speaker.info.geometry.mels));
-  };
-  if (output !== undefined) {
-    const speech = await speaker.speak(text, chosen);
-    await publishFile(output, await encodeAudio(speech.samples, { format, sampleRate, signal }));
-    await draw(speech.samples);
-    return speech;
-  }
-  const encoder = openEncoder({ format, sampleRate, signal });
-  const blocks = speaker.stream(text, chosen);
+  const sound = await SoundOutput.open({ output, format, sampleRate, signal });
+  // A spectrogram is of the whole.
   const kept: Float32Array[] = [];
   try {
-    for (;;) {
-      const step = await blocks.next();
-      if (step.done === true) {
-        await writeOut(await encoder.finish(), signal);
-        await draw(concatenate(kept));
-        return step.value;
-      }
+    let step = await blocks.next();
+    for (; step.done !== true; step = await blocks.next()) {
       const { samples } = step.value;
       if (spectrogram !== undefined) kept.push(samples);
-      await writeOut(await encoder.write(samples), signal);
+      await sound.write(samples);
     }
+    await sound.finish();
+    if (spectrogram !== undefined) {
+      const mel = await speaker.mel(concatenate(kept));
+      await publishFile(spectrogram, await spectrogramPng(mel, speaker.info.geometry.mels));
+    }
+    return step.value;
   } finally {
-    await encoder.close();
+    await sound.close();
+    await blocks.return(undefined as never);
   }
 }
 
@@ -232,15 +281,4 @@ async function mainVoice(
   }
   const isFolder = (await stat(voice ?? '').catch(() => undefined))?.isDirectory() === true;
   return isFolder ? readVoiceFolder(voice ?? '') : library.find(voice ?? '');
-}
-
-/** Resolves when standard output has taken the bytes, at its reader's pace. */
-function writeOut(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (error) => {
-      if (signal.aborted) reject(signal.reason as Error);
-      else if (error) reject(error);
-      else resolve();
-    });
-  });
 }

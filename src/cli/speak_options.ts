@@ -3,6 +3,7 @@ import { extname } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { audioFormats, type AudioFormat } from '../../lib/audio/encode.js';
 import type { F5Options, SpeakOptions } from '../../lib/index.js';
+import type { EditArgument } from './speak_edit.js';
 import { given } from './transcribe_options.js';
 
 export const FORMATS = Object.keys(audioFormats) as AudioFormat[];
@@ -12,6 +13,7 @@ export interface Options {
   reference?: string;
   referenceText?: string;
   voice?: string;
+  edit?: EditArgument[];
   output?: string;
   format?: AudioFormat;
   sampleRate: number;

@@ -4,11 +4,11 @@
  * RUNPOD_MIN_MEMORY_GB, RUNPOD_MIN_DISK_PERCENT and RUNPOD_SKIP_AUTO_SYSTEM_CHECKS are those of RunPod's
  * SDK, except that without them what counts is what this worker needs.
  */
-import { readdir, stat, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { VoxpodError } from '../../lib/errors.js';
-import { catalogueEntry } from '../models/catalogue.js';
+import { DEFAULT_WHISPER } from '../models/catalogue.js';
 import type { FitnessCheck } from '../runpod/fitness.js';
 import { formatBytes } from '../storage/disk.js';
 import { availableMemory } from './memory.js';
@@ -40,8 +40,11 @@ async function checkMemory(
 ): Promise<void> {
   const asked = numberOf(env, 'RUNPOD_MIN_MEMORY_GB');
   let needed = BASE_MEMORY;
-  // Weights are never smaller in memory than half of their files: float32 there, bfloat16 here.
-  if (device === 'cpu') for (const model of models) needed += (await modelBytes(model)) / 2;
+  if (device === 'cpu') {
+    // Only here: what a worker on a GPU does not need is not loaded.
+    const { leastMemory } = await import('../models/least_memory.js');
+    needed += await leastMemory(models, DEFAULT_WHISPER);
+  }
   if (asked !== undefined) needed = asked * 2 ** 30;
   const { bytes, limit } = await availableMemory();
   if (bytes >= needed) return;
@@ -76,20 +79,6 @@ async function space(path: string): Promise<{ free: number; total: number }> {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(at) === at) throw error;
     }
   }
-}
-
-/** About what the model's files hold; 0 where nobody knows yet. */
-async function modelBytes(model: string): Promise<number> {
-  const entry = catalogueEntry(model);
-  if (entry) return entry.bytes;
-  const names = await readdir(model).catch(() => []);
-  const sizes = names.map((name) =>
-    stat(join(model, name)).then(
-      (status) => status.size,
-      () => 0,
-    ),
-  );
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 /** @throws VoxpodError INVALID_ARGUMENT where the variable is no number. */

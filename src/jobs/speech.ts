@@ -1,22 +1,32 @@
 /** Runs a speech job: text and a voice in, a file of sound out, whole or chunk by chunk. */
-import type {
-  NamedVoice,
-  SpeakOptions,
-  Speech,
-  SpeechBlock,
-  SpeechSummary,
+import {
+  findEdits,
+  type AudioSource,
+  type EditOptions,
+  type SpeakOptions,
+  type Speech,
+  type SpeechBlock,
+  type SpeechEdit,
+  type SpeechSummary,
 } from '../../lib/index.js';
 import { spectrogramPng } from '../../lib/audio/spectrogram.js';
-import { JobError } from '../../lib/errors.js';
-import { parseScript } from '../../lib/f5/script.js';
+import { checkEdits } from '../../lib/f5/speech_edit.js';
+import { DEFAULT_WHISPER } from '../models/catalogue.js';
 import type { Handler, JobContext } from '../runpod/job.js';
 import { whisperTranscriber } from '../voices/hearing.js';
 import { PreparedVoices } from '../voices/prepared_voices.js';
-import { settingsOptions, VoiceLibrary, type VoiceSettings } from '../voices/voice_library.js';
-import { fetchAudio, type AudioInputOptions } from './audio_input.js';
+import { settingsOptions, VoiceLibrary } from '../voices/voice_library.js';
+import type { AudioInputOptions } from './audio_input.js';
 import { jobModel } from './job_model.js';
 import { deliverSound, soundChunks, soundTarget } from './speech_output.js';
-import { parseSpeech, refuseOtherFamilies, type SpeechInput } from './speech_schema.js';
+import {
+  parseSpeech,
+  refuseOtherFamilies,
+  type JobEdit,
+  type SpeechInput,
+  type SpeechOutput,
+} from './speech_schema.js';
+import { fetchReference, progressReporter, speakOptionsOf } from './speech_voices.js';
 import type { WhisperPool } from './transcription.js';
 
 /** A loaded model of F5-TTS, as far as a job needs it. */
@@ -28,6 +38,7 @@ export interface Speaker {
     text: string,
     options: SpeakOptions,
   ): AsyncGenerator<SpeechBlock, SpeechSummary, undefined>;
+  edit(audio: AudioSource, options: EditOptions): Promise<Speech>;
 }
 
 /** Where loaded models come from. */
@@ -50,9 +61,6 @@ export interface SpeechHandlerOptions extends AudioInputOptions {
   hearingModel?: string;
 }
 
-/** Between two reports of a job's progress. */
-const PROGRESS_MS = 1000;
-
 export function speechHandler(options: SpeechHandlerOptions): Handler {
   const prepared = options.preparedVoices ?? new PreparedVoices();
   const library = options.voices ?? new VoiceLibrary(undefined);
@@ -62,37 +70,96 @@ export function speechHandler(options: SpeechHandlerOptions): Handler {
     const source = jobModel(model, 'f5-tts', options.speechModels);
     refuseOtherFamilies(input, 'F5-TTS', model);
     const target = await soundTarget(input, job, options.buckets);
-    const speakOptions = await speakOptionsOf(input, { options, library, prepared, context });
+    const surroundings = { options, library, prepared, context };
     const lease = () => options.pool.acquireSpeech(source, { signal: context.signal });
-    if (input.stream) return streamed({ input, model, speakOptions, context, lease });
-    const started = performance.now();
-    const held = await lease();
-    let speech: Speech;
-    let spectrogram: Uint8Array | undefined;
-    try {
-      speech = await held.speech.speak(input.text, speakOptions);
-      if (input.spectrogram) spectrogram = await draw(held.speech, speech.samples);
-    } finally {
-      held.release();
+    if (input.stream) {
+      const speakOptions = await speakOptionsOf(input, surroundings);
+      return streamed({ input, model, speakOptions, context, lease });
     }
+    const making: Making = { input, context, lease };
+    const { speech, ...more } =
+      input.edits === null
+        ? await spoken(making, await speakOptionsOf(input, surroundings))
+        : await edited(making, options, input.edits);
+    const delivery = { input, model, target, signal: context.signal };
+    return { ...(await deliverSound(speech, delivery)), ...more };
+  };
+}
+
+interface Making {
+  input: SpeechInput;
+  context: JobContext;
+  lease: () => ReturnType<SpeechPool['acquireSpeech']>;
+}
+
+/** What was made, and what the output has beside its sound. */
+type Made = { speech: Speech } & Pick<SpeechOutput, 'edits' | 'spectrogram_base64'>;
+
+function spoken(making: Making, options: SpeakOptions): Promise<Made> {
+  return made(making, (speaker) => speaker.speak(making.input.text, options));
+}
+
+/** The reference with parts of it spoken anew. */
+async function edited(
+  making: Making,
+  options: SpeechHandlerOptions,
+  asked: NonNullable<SpeechInput['edits']>,
+): Promise<Made> {
+  const { input, context } = making;
+  const { signal } = context;
+  const given = asked === 'auto' ? undefined : checkEdits(asked.map(asLibrary));
+  const reference = await fetchReference(input, options, signal);
+  const { text, reference_text: original } = input;
+  try {
+    // Before the model is leased: there may be no room for Whisper beside it.
+    const transcriber = whisperTranscriber(options.pool, options.hearingModel ?? DEFAULT_WHISPER);
+    const heard = { text, transcriber, signal, ...(original && { originalText: original }) };
+    const edits = given ?? checkEdits(await findEdits(reference.source, heard));
+    const result = await made(making, (speaker) =>
+      speaker.edit(reference.source, {
+        ...settingsOptions(input),
+        ...{ text, edits, signal, normalizeText: input.normalize_text },
+        ...(input.target_rms === null ? {} : { targetRms: input.target_rms }),
+        onProgress: progressReporter(context),
+      }),
+    );
+    return { ...result, edits };
+  } finally {
+    await reference.dispose();
+  }
+}
+
+const asLibrary = ({ start, end, duration }: JobEdit): SpeechEdit => ({
+  ...{ start, end },
+  ...(duration === null ? {} : { duration }),
+});
+
+async function made(
+  { input, context, lease }: Making,
+  make: (speaker: Speaker) => Promise<Speech>,
+): Promise<Made> {
+  const started = performance.now();
+  const held = await lease();
+  try {
+    const speech = await make(held.speech);
+    const png = input.spectrogram ? await draw(held.speech, speech.samples) : undefined;
     logDone(context, speech, started);
     return {
-      ...(await deliverSound(speech, { input, model, target, signal: context.signal })),
-      ...(spectrogram && { spectrogram_base64: Buffer.from(spectrogram).toString('base64') }),
+      speech,
+      ...(png && { spectrogram_base64: Buffer.from(png).toString('base64') }),
     };
-  };
+  } finally {
+    held.release();
+  }
 }
 
 async function draw(speaker: Speaker, samples: Float32Array): Promise<Uint8Array> {
   return spectrogramPng(await speaker.mel(samples), speaker.info.geometry.mels);
 }
 
-interface Streamed {
-  input: SpeechInput;
+interface Streamed extends Making {
   model: string;
   speakOptions: SpeakOptions;
-  context: JobContext;
-  lease: () => ReturnType<SpeechPool['acquireSpeech']>;
 }
 
 async function* streamed({ input, model, speakOptions, context, lease }: Streamed) {
@@ -112,94 +179,4 @@ function logDone({ log }: JobContext, speech: SpeechSummary, started: number): v
   log.info(
     `Spoke ${speech.duration.toFixed(1)} s of sound in ${seconds.toFixed(2)} s, ${speech.chunks.length} chunks.`,
   );
-}
-
-interface Surroundings {
-  options: SpeechHandlerOptions;
-  library: VoiceLibrary;
-  prepared: PreparedVoices;
-  context: JobContext;
-}
-
-/** The library's options for a job's, with its voices made ready. */
-async function speakOptionsOf(
-  input: SpeechInput,
-  { options, library, prepared, context }: Surroundings,
-): Promise<SpeakOptions> {
-  const { signal } = context;
-  const name = options.hearingModel ?? 'base';
-  const hearing = { name, transcriber: whisperTranscriber(options.pool, name) };
-  const prepare = (
-    audio: Uint8Array | string,
-    text: string | undefined,
-    targetRms: number | null | undefined,
-  ) => prepared.prepare({ audio, text, targetRms: targetRms ?? undefined }, hearing, signal);
-
-  const voices: Record<string, NamedVoice> = {};
-  for (const tag of namedVoices(input.text, await library.names())) {
-    const { audio, text, settings } = await library.find(tag);
-    const voice = await prepare(audio, text, input.target_rms ?? settings.target_rms);
-    voices[tag] = { voice, ...(settings.speed === undefined ? {} : { speed: settings.speed }) };
-  }
-  if (input.voice !== null) {
-    const { audio, text, settings } = await library.find(input.voice);
-    const voice = await prepare(audio, text, input.target_rms ?? settings.target_rms);
-    return { voice, voices, ...flowOptions(input, settings, context) };
-  }
-  const reference = await fetchReference(input, options, signal);
-  try {
-    const text = input.reference_text ?? undefined;
-    const voice = await prepare(reference.source, text, input.target_rms);
-    return { voice, voices, ...flowOptions(input, {}, context) };
-  } finally {
-    await reference.dispose();
-  }
-}
-
-/** Voices that the text's tags name. @throws ArgumentError INVALID_ARGUMENT where one is unknown */
-function namedVoices(text: string, voices: readonly string[]): Set<string> {
-  const parts = parseScript(text, { voices });
-  return new Set(parts.flatMap((part) => ('voice' in part ? [part.voice] : [])));
-}
-
-function fetchReference(input: SpeechInput, options: SpeechHandlerOptions, signal: AbortSignal) {
-  const { reference_audio: audio, reference_audio_base64: base64 } = input;
-  if (!audio && !base64) {
-    throw new JobError(
-      'JOB_INVALID',
-      'F5-TTS speaks with a given voice: send voice, reference_audio or reference_audio_base64',
-    );
-  }
-  const names = { audio: 'reference_audio', base64: 'reference_audio_base64' };
-  return fetchAudio({ audio, audio_base64: base64 }, options, signal, names);
-}
-
-/** What the job says, else what its voice's settings do, else the library's default. */
-function flowOptions(
-  input: SpeechInput,
-  settings: VoiceSettings,
-  context: JobContext,
-): Omit<SpeakOptions, 'voice' | 'voices'> {
-  return {
-    ...settingsOptions(settings),
-    ...settingsOptions(input),
-    ...(input.duration === null ? {} : { duration: input.duration }),
-    ...{ normalizeText: input.normalize_text, signal: context.signal },
-    onProgress: progressReporter(context),
-  };
-}
-
-function progressReporter(context: JobContext): NonNullable<SpeakOptions['onProgress']> {
-  const started = performance.now();
-  let last = started;
-  return ({ fraction, chunk, chunks }) => {
-    const now = performance.now();
-    if (now - last < PROGRESS_MS || fraction <= 0) return;
-    last = now;
-    const left = ((now - started) / 1000) * (1 / fraction - 1);
-    context.progress({
-      ...{ fraction: Number(fraction.toFixed(4)), chunk, chunks },
-      estimated_seconds_left: Number(left.toFixed(1)),
-    });
-  };
 }

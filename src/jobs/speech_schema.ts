@@ -41,6 +41,22 @@ const name = (what: string) =>
 
 const SOMETHING = 'text must contain something to say: a letter or a digit';
 
+/** Seconds of what a model holds, with a little to spare. */
+const MOST_EDITED = 90;
+
+const second = z.number().min(0).max(MOST_EDITED);
+
+const edit = z.strictObject({
+  start: second.describe('Where the part begins, in seconds of the recording'),
+  end: second.describe('Where it ends. At its start, something is put in there'),
+  duration: second
+    .nullable()
+    .default(null)
+    .describe('Seconds that it is to take; 0 leaves it out; null: as long as it was'),
+});
+
+export type JobEdit = z.output<typeof edit>;
+
 const fields = {
   text: z
     .string()
@@ -112,6 +128,11 @@ const fields = {
     .default(false)
     .describe('Draw the sound as a PNG, too: its mel spectrogram. Not of a stream'),
 
+  edits: f5(
+    z.union([z.array(edit).min(1).max(100), z.enum(['auto'])]),
+    null,
+    'Speak only these parts of the reference anew, in order and apart, and give back all of it: text is then what the whole of it is to say. "auto": the parts in which text differs from what is heard in it',
+  ),
   steps: f5(z.number().int().min(1).max(128), 32, 'Steps of the flow; 16 and 7 are faster'),
   cfg_strength: f5(z.number().min(0).max(10), 2, 'Classifier-free guidance: how closely to follow'),
   sway_sampling_coef: f5(
@@ -119,7 +140,11 @@ const fields = {
     -1,
     'Shape of the time schedule: below 0 more steps at its beginning; 0: even',
   ),
-  speed: f5(z.number().min(0.3).max(3), 1, 'Rate of speech; 2 is twice as fast'),
+  speed: f5(
+    z.number().min(0.3).max(3),
+    1,
+    'Rate of speech; 2 is twice as fast. What has less than 10 bytes ("Yes.") is spoken at 0.3 in any case',
+  ),
   duration: f5(
     z.number().min(0.5).max(30),
     null,
@@ -187,6 +212,11 @@ const FAMILY_OF_OPTION = new Map<string, string>(
   }),
 );
 
+/** Options of speech that is made from nothing but a voice. */
+const NOT_OF_EDITS = [
+  ...(['voice', 'stream', 'speed', 'duration', 'cross_fade', 'remove_silence'] as const),
+] as const;
+
 export const speechSchema = z
   .strictObject(fields)
   .superRefine((input, context) => {
@@ -206,6 +236,14 @@ export const speechSchema = z
     const cloning = reference || input.voice !== null;
     if (family === 'F5-TTS' && !cloning) {
       refuse('voice', `${input.model ?? ''} speaks with a given voice: send it or a reference`);
+    }
+    if (input.edits !== null && !reference) {
+      refuse('edits', 'are of a recording: send reference_audio or reference_audio_base64');
+    }
+    for (const key of NOT_OF_EDITS) {
+      if (input.edits !== null && input[key] !== null && input[key] !== false) {
+        refuse(key, 'does not go with edits, which keep the voice and the pace of the recording');
+      }
     }
     if (input.stream && input.output === 'url') {
       refuse('output', 'is url, and stream sends the sound itself: choose one');
@@ -233,6 +271,16 @@ export const speechOutputSchema = z
     duration: z.number().min(0).describe('Seconds'),
     seed: z.number().int().min(0).describe('Given or drawn: with it the same sound comes again'),
     model: z.string().describe('Name of the model'),
+    edits: z
+      .array(
+        z.object({
+          start: z.number().describe('Seconds of the recording'),
+          end: z.number().describe('Seconds of the recording'),
+          duration: z.number().describe('Seconds that it takes now'),
+        }),
+      )
+      .optional()
+      .describe('The parts that were spoken anew, where edits were asked for'),
     warnings: z
       .array(z.string())
       .describe('What may sound badly, and why: a reference that was cut, say. Mostly none'),

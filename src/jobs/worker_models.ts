@@ -1,9 +1,8 @@
 /** The models that a worker was started with: what jobs call them, and what each can do. */
 import { basename } from 'node:path';
-import { inspectF5 } from '../../lib/f5/config.js';
 import { ModelError } from '../../lib/errors.js';
 import { familyOf } from '../models/catalogue.js';
-import { missingFiles } from '../models/files.js';
+import { familyOfFolder } from '../models/least_memory.js';
 
 export class WorkerModels {
   /** By what jobs call them; what the pool is asked for. */
@@ -32,14 +31,6 @@ export class WorkerModels {
     (family === 'whisper' ? this.whispers : this.speakers).set(name, source);
     return family;
   }
-}
-
-/** A folder that is neither counts as Whisper's, whose loading says what it lacks. */
-async function familyOfFolder(folder: string): Promise<'whisper' | 'f5-tts'> {
-  if ((await missingFiles({ family: 'whisper' }, folder)).length === 0) return 'whisper';
-  if ((await missingFiles({ family: 'f5-tts' }, folder)).length === 0) return 'f5-tts';
-  const found = await inspectF5(folder).catch(() => undefined);
-  return found?.vocabulary === undefined ? 'whisper' : 'f5-tts';
 }
 
 /** What jobs call a model that was given as a folder or repository: "base" for "x/whisper-base". */

@@ -5,6 +5,7 @@
 import { loadNative } from '../../lib/binding.js';
 import { NativeError } from '../../lib/errors.js';
 import { Voice, type WhisperOptions } from '../../lib/index.js';
+import { DEFAULT_WHISPER } from '../models/catalogue.js';
 import { loadDetector, SharedDetector } from '../models/detector.js';
 import { ModelPool } from '../models/pool.js';
 import { generatorOf } from '../runpod/job.js';
@@ -79,7 +80,7 @@ export function createHandler(context: IsolatedContext): IsolatedWork {
       ended();
     };
     const { whispers, speakers } = models;
-    const [defaultModel = 'base'] = whispers.keys();
+    const [defaultModel = DEFAULT_WHISPER] = whispers.keys();
     const options = {
       ...{ pool: metered.pool(pool), models: whispers, defaultModel, buckets, allowPrivateUrls },
       ...{ speechModels: speakers, voices, preparedVoices },

@@ -37,6 +37,9 @@ export interface ModelReference extends Wanted {
   mirror?: PipMirror;
 }
 
+/** The Whisper where none is named: for jobs, and to hear what is said in a reference. */
+export const DEFAULT_WHISPER = 'base';
+
 const MB = 1_000_000;
 
 /** 5,771,283,456 parameters in bfloat16. */

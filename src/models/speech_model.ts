@@ -21,6 +21,12 @@ const VOCODERS: Readonly<Record<string, string>> = {
   bigvgan: 'bigvgan-v2-24khz',
 };
 
+/** The vocoder of a model, which its name tells where its files do not (`trainedWith`). */
+export function vocoderFor(name: string, trainedWith?: string): string | undefined {
+  const named = /bigvgan/.test(catalogueEntry(name)?.name ?? '') ? 'bigvgan' : 'vocos';
+  return VOCODERS[trainedWith ?? named];
+}
+
 /**
  * `vocoder`: a name or folder, in the place of the one that the model goes with. A vocoder/ or a
  * vocab.txt in the model's folder is taken before any other.
@@ -45,10 +51,9 @@ export async function holdSpeechModel(
   try {
     const folder = await hold(name);
     const { trainedWith, vocoder, vocabulary } = await inspectF5(folder);
-    const kind =
-      trainedWith ?? (/bigvgan/.test(catalogueEntry(name)?.name ?? '') ? 'bigvgan' : 'vocos');
     const files: HeldSpeechModel['files'] = {};
-    const wanted = options.vocoder ?? (vocoder === undefined ? VOCODERS[kind] : undefined);
+    const wanted =
+      options.vocoder ?? (vocoder === undefined ? vocoderFor(name, trainedWith) : undefined);
     if (wanted !== undefined) files.vocoder = await hold(wanted);
     if (vocabulary === undefined) files.vocabulary = await hold('f5-tts-vocabulary');
     return { folder, files, models, folders: held.map((one) => one.folder), release };

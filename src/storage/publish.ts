@@ -1,6 +1,6 @@
 /** Files and folders that others see whole or not at all, whatever is killed when. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isAbandoned, tryClaimFolder } from './claim.js';
 
@@ -14,16 +14,57 @@ export function incompleteFolder(root: string, key: string): string {
 
 /** Replaces a file at once. */
 export async function publishFile(path: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const aside = join(dirname(path), `${INCOMPLETE}${randomUUID()}`);
+  const file = await FileDraft.create(path);
   try {
-    await writeFile(aside, content);
-    await syncPath(aside);
-    await rename(aside, path);
-    await syncPath(dirname(path));
+    await file.write(typeof content === 'string' ? Buffer.from(content) : content);
+    await file.publish();
   } catch (error) {
-    await rm(aside, { force: true });
+    await file.discard();
     throw error;
+  }
+}
+
+/** A file that is written beside its place, and replaces what is there when it is whole. */
+export class FileDraft {
+  readonly #path: string;
+  readonly #aside: string;
+  readonly #handle: FileHandle;
+
+  private constructor(path: string, aside: string, handle: FileHandle) {
+    this.#path = path;
+    this.#aside = aside;
+    this.#handle = handle;
+  }
+
+  static async create(path: string): Promise<FileDraft> {
+    await mkdir(dirname(path), { recursive: true });
+    const aside = join(dirname(path), `${INCOMPLETE}${randomUUID()}`);
+    return new FileDraft(path, aside, await open(aside, 'wx'));
+  }
+
+  /** At its end. */
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#handle.writeFile(bytes);
+  }
+
+  /** Over what stands at its beginning. */
+  async overwriteStart(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      at += (await this.#handle.write(bytes, at, bytes.length - at, at)).bytesWritten;
+    }
+  }
+
+  async publish(): Promise<void> {
+    await this.#handle.sync();
+    await this.#handle.close();
+    await rename(this.#aside, this.#path);
+    await syncPath(dirname(this.#path));
+  }
+
+  /** Does nothing where it was published. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => undefined);
+    await rm(this.#aside, { force: true });
   }
 }
 

@@ -266,7 +266,8 @@ describe('on a local platform', () => {
   }
 
   function assertSpeech(input: Json, output: unknown): void {
-    const { audio_base64: sound, ...rest } = speechOutputSchema.strict().parse(output);
+    const { audio_base64: sound, edits, ...rest } = speechOutputSchema.strict().parse(output);
+    assert.deepEqual(edits, input['edits']);
     const [documented] = ofKind('output speech');
     const expected = { ...documented?.value };
     // It is in the output itself here, not in a bucket.

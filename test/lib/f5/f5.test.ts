@@ -312,8 +312,10 @@ describe('F5TTS', { skip }, () => {
       await writeFile(join(other, 'F5TTS_v1_Base', 'config.yaml'), config);
       await assert.rejects(F5TTS.load(other), { code: 'MODEL_INVALID', message: /bigvgan/ });
       await rm(other, { recursive: true });
-      await writeTinyModel(other, (tensors) => {
-        tensors.get('ema_model.transformer.proj_out.bias')?.values.fill(NaN);
+      await writeTinyModel(other, {
+        change: (tensors) => {
+          tensors.get('ema_model.transformer.proj_out.bias')?.values.fill(NaN);
+        },
       });
       // Noticed when it is loaded, or when it speaks.
       await assert.rejects(

@@ -135,6 +135,22 @@ describe('the text of what was kept, by the times of words', () => {
   });
 });
 
+describe('the text of what was kept, where its beginning alone was heard', () => {
+  it('goes on behind what was heard', () => {
+    for (const more of [text, 'Another sentence that nobody has heard. '.repeat(20)]) {
+      const audio = { ...kept([0, 2.5]), duration: 60 };
+      const found = textForKeptAudio(`${text} ${more}`, audio, words);
+      assert.deepEqual([found.text, found.method], ['One two three, four five.', 'words']);
+    }
+  });
+
+  it('may end before what was heard does', () => {
+    const audio = { ...kept([0, 4]), duration: 60 };
+    const found = textForKeptAudio('One two three, four five.', audio, words);
+    assert.deepEqual([found.text, found.method], ['One two three, four five.', 'words']);
+  });
+});
+
 describe('the text of what was kept, without times', () => {
   it('is cut in proportion, at a sentence or clause near by, and says so', () => {
     const at = (end: number) => textForKeptAudio(text, kept([0, end]));
@@ -164,9 +180,8 @@ describe('the text of what was kept, without times', () => {
   });
 
   it('is taken where the words leave no time for what was not heard', () => {
-    const twice = `${text} ${text}`;
-    const found = textForKeptAudio(twice, { ...kept([0, 5]), duration: 10 }, words);
-    assert.equal(found.text, text);
+    const more = `Nothing of this was ever said at all. ${text}`;
+    const found = textForKeptAudio(more, { ...kept([0, 4]), duration: 10 }, words);
     assert.equal(found.method, 'proportion');
   });
 

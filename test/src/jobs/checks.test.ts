@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemChecks } from '../../../src/jobs/checks.js';
 import { availableMemory } from '../../../src/jobs/memory.js';
+import { catalogueEntry } from '../../../src/models/catalogue.js';
+import { leastMemory } from '../../../src/models/least_memory.js';
 import { runChecks } from '../../../src/runpod/fitness.js';
 
 const MB = 2 ** 20;
@@ -45,6 +47,44 @@ test('too little memory or disk is refused with what is there and what is needed
   const models = new Array<string>(10_000).fill('large-v1');
   await assert.rejects(check({}, models), { check: 'memory', message: /are needed for large-v1/ });
   await assert.rejects(check({ RUNPOD_MIN_MEMORY_GB: 'lots' }), /RUNPOD_MIN_MEMORY_GB.*"lots"/);
+});
+
+test('memory is needed for all that serves the models, and for nothing else', async (context) => {
+  const base = catalogueEntry('base')?.bytes ?? 0;
+  const [tiny, f5, vocos, bigvgan] = [
+    ...['tiny', 'f5-tts', 'vocos-mel-24khz', 'bigvgan-v2-24khz'],
+  ].map((name) => catalogueEntry(name)?.bytes ?? NaN) as [number, number, number, number];
+  const folder = rootWith(context, {
+    'f5/F5TTS_v1_Base/model_1000.safetensors': 'x'.repeat(100),
+    'f5/F5TTS_v1_Base/model_2000.safetensors': 'x'.repeat(400),
+    'f5/F5TTS_v1_Base/vocab.txt': ' \na\n',
+    'f5/F5TTS_v1_Base/samples/1.wav': 'x'.repeat(9000),
+    'trained/F5TTS_Base_mine/model_1000.pt': 'x'.repeat(800),
+    'trained/F5TTS_Base_mine/vocab.txt': ' \na\n',
+    'trained/vocoder/model.safetensors': 'x'.repeat(60),
+    'whisper/config.json': '{}',
+    'whisper/tokenizer.json': '{}',
+    'whisper/model.safetensors': 'x'.repeat(200),
+    'whisper/pytorch_model.bin': 'x'.repeat(200),
+  });
+  const rows: [string[], number][] = [
+    [['base'], base / 2],
+    [['base', 'tiny'], (base + tiny) / 2],
+    // A worker that only speaks hears references with a Whisper of its own.
+    [['f5-tts'], (f5 + vocos + base) / 2],
+    [['SWivid/F5-TTS'], (f5 + vocos + base) / 2],
+    [['f5-tts-base-bigvgan'], (f5 + bigvgan + base) / 2],
+    [['f5-tts', 'tiny'], (f5 + vocos + tiny) / 2],
+    [[join(folder, 'f5')], (400 + vocos + base) / 2],
+    [[join(folder, 'f5', 'F5TTS_v1_Base'), 'tiny'], (400 + vocos + tiny) / 2],
+    [[join(folder, 'trained'), 'tiny'], 800 / 8 + (60 + tiny) / 2],
+    [[join(folder, 'whisper')], (2 + 2 + 200) / 2],
+    [[join(folder, 'none')], 0],
+    [['somebody/whatever'], 0],
+  ];
+  for (const [models, bytes] of rows) {
+    assert.equal(await leastMemory(models, 'base'), bytes, models.join());
+  }
 });
 
 test('RUNPOD_SKIP_AUTO_SYSTEM_CHECKS skips them', async () => {

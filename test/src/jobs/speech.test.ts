@@ -67,6 +67,11 @@ describe('speech jobs', { skip }, () => {
     writeFileSync(join(voices, 'anna', 'settings.json'), '{"speed": 2, "steps": 4, "seed": 3}');
     copyFileSync(file, join(voices, 'ben.wav'));
     writeFileSync(join(voices, 'ben.txt'), reference_text);
+    // Another voice: the first sentence alone, an octave higher.
+    const sentence = (await decodeAudio(file, { sampleRate: 12_000 })).subarray(0, 2.6 * 12_000);
+    const data = Buffer.from(Int16Array.from(sentence, (sample) => 32_767 * sample).buffer);
+    writeFileSync(join(voices, 'cleo.wav'), wavBytes({ data, sampleRate: 24_000 }));
+    writeFileSync(join(voices, 'cleo.txt'), 'Yesterday it was raining all day long.');
     const elevenMinutes = wavBytes({ data: tone(8000 * 660, 8000), sampleRate: 8000 });
     files = createServer((request, response) => {
       if (request.url === '/voice.wav') response.end(clip);
@@ -144,22 +149,27 @@ describe('speech jobs', { skip }, () => {
     assert.equal(drawn.seed, seed);
   });
 
-  test('eight mixed jobs at once give what each gives alone', async () => {
+  test('eight mixed jobs at once give the bytes that each gives alone, twice', async () => {
     const jobs = [
       job,
       { ...job, text: 'A longer text. '.repeat(40) },
-      { ...job, seed: 8, speed: 2 },
+      { ...bare, voice: 'cleo', seed: 8, speed: 2 },
       { ...job, steps: 16, cfg_strength: 0 },
-      { ...job, text: 'With a [pause:0.2s] pause, and [ben] another voice.' },
-      { ...job, sway_sampling_coef: 0, sample_rate: 16_000 },
-      { ...job, text: 'Nothing but silence is removed.', remove_silence: true, format: 'pcm' },
+      { ...job, text: 'With a [pause:0.2s] pause, and [cleo] another voice.', steps: 7 },
+      { ...bare, voice: 'anna', sway_sampling_coef: 0, sample_rate: 16_000 },
+      { ...bare, voice: 'cleo', text: 'Nothing but silence is cut.', remove_silence: true },
       { ...job, duration: 3, cross_fade: 0, target_rms: 0.2 },
     ];
-    const together = await Promise.all(jobs.map(run));
-    for (const [at, input] of jobs.entries()) {
-      const [alone, beside] = [soundOf(await run(input)), soundOf(together[at] as SpeechOutput)];
-      assert.ok(alone.equals(beside), `job ${at}: ${alone.length} and ${beside.length} bytes`);
+    const alone: Buffer[] = [];
+    for (const input of jobs) alone.push(soundOf(await run(input)));
+    for (const time of ['once', 'twice']) {
+      const together = (await Promise.all(jobs.map(run))).map(soundOf);
+      for (const [at, sound] of together.entries()) {
+        assert.equal(sound.toString('latin1', 0, 4), 'RIFF');
+        assert.ok(alone[at]?.equals(sound), `job ${at}, ${time}: ${sound.length} bytes`);
+      }
     }
+    assert.equal(new Set(alone.map((sound) => sound.toString('base64'))).size, jobs.length);
   });
 
   test('formats and rates', { skip: !hasFfmpeg && 'there is no ffmpeg' }, async () => {
@@ -244,15 +254,7 @@ describe('speech jobs', { skip }, () => {
   });
 
   test('each kind of bad input has its code, and the worker lives on', async () => {
-    const wav = (data: Buffer): object => ({
-      reference_audio_base64: wavBytes({ data }).toString('base64'),
-    });
-    const long = { text: 'a'.repeat(50_001) };
     const rows: [object, string, RegExp][] = [
-      [{ ...job, text: '' }, 'JOB_INVALID', /something to say/],
-      [{ ...job, text: '🙂🙃' }, 'JOB_INVALID', /something to say/],
-      [{ ...job, ...long }, 'JOB_INVALID', /50000/],
-      [{ ...job, speed: 0 }, 'JOB_INVALID', /speed/],
       [{ ...job, top_k: 3 }, 'JOB_INVALID', /top_k.*Higgs/],
       [{ ...job, stream: true, output: 'url' }, 'JOB_INVALID', /stream/],
       [bare, 'JOB_INVALID', /send voice, reference_audio/],
@@ -260,17 +262,13 @@ describe('speech jobs', { skip }, () => {
       [{ ...job, model: 'gigantic' }, 'MODEL_UNKNOWN', /tiny, f5-tts-v1-base/],
       [{ ...job, model: 'f5-tts' }, 'MODEL_NOT_FOUND', /offline/],
       [{ text: 'Hi', model: 'higgs-audio-v2' }, 'MODEL_UNSUPPORTED', /higgs-audio-v2/],
-      [{ ...bare, voice: 'bob' }, 'VOICE_UNKNOWN', /anna, ben/],
+      [{ ...bare, voice: 'bob' }, 'VOICE_UNKNOWN', /anna, ben, cleo/],
       [{ ...job, text: 'Hello [bob].' }, 'INVALID_ARGUMENT', /no voice "bob"/],
       [{ ...job, text: 'Hello [pause:1h].' }, 'INVALID_ARGUMENT', /no pause/],
       [{ ...job, reference_audio_base64: '!!' }, 'JOB_INVALID', /reference_audio_base64 is not/],
       [{ ...bare, reference_audio: `${url}/none` }, 'DOWNLOAD_FAILED', /404/],
       [{ ...bare, reference_audio: 'file:///etc/passwd' }, 'URL_FORBIDDEN', /file:/],
       [{ ...job, reference_text: '...' }, 'INVALID_ARGUMENT', /no letter or digit/],
-      // 0.1 s of sound, silence, and nothing.
-      [{ ...job, ...wav(tone(1600)) }, 'AUDIO_INVALID', /0\.3 s/],
-      [{ ...job, ...wav(Buffer.alloc(32_000)) }, 'AUDIO_EMPTY', /silent/],
-      [{ ...job, ...wav(Buffer.alloc(0)) }, 'AUDIO_EMPTY', /no samples/],
       [{ ...bare, reference_audio: `${url}/long.wav` }, 'AUDIO_TOO_LARGE', /600 s/],
     ];
     for (const [input, code, message] of rows) {
@@ -279,8 +277,6 @@ describe('speech jobs', { skip }, () => {
       assert.equal(failure['code'], code, `${shown}: ${failure['error_message']}`);
       assert.match(failure['error_message'] ?? '', message);
     }
-    const { warnings } = await run({ ...job, ...wav(tone(16_000 * 14)) });
-    assert.match(warnings.join(), /too long.*does not sound like speech/s);
     await run(job);
   });
 

@@ -17,6 +17,7 @@ test('text alone is a job; what is not sent has its default', () => {
     output: 'auto',
     normalize_text: true,
     spectrogram: false,
+    edits: null,
     steps: null,
     cfg_strength: null,
     sway_sampling_coef: null,
@@ -61,6 +62,17 @@ test("each family's options are taken, to their limits", () => {
   }
 });
 
+test('edits are taken, a duration as null where it is not sent', () => {
+  const edits = [
+    { start: 1.42, end: 2.44 },
+    { start: 3.1, end: 3.1, duration: 0.8 },
+  ];
+  const parsed = parseSpeech({ text: 'All of it.', reference_audio, edits, steps: 7 });
+  assert.deepEqual(parsed.edits, [{ ...edits[0], duration: null }, edits[1]]);
+  const found = { text: 'All of it.', reference_audio, edits: 'auto', reference_text: 'It.' };
+  assert.equal(parseSpeech(found).edits, 'auto');
+});
+
 test('what is wrong is refused by name', () => {
   const rows: [Record<string, unknown>, RegExp][] = [
     [{ text: undefined }, /text/],
@@ -86,6 +98,22 @@ test('what is wrong is refused by name', () => {
     [{ reference_text: 'Some words.' }, /reference_text belongs|reference_text: belongs/],
     [{ model: 'f5-tts' }, /voice: f5-tts speaks with a given voice/],
     [{ model: 'f5-tts', voice: 'anna', top_k: 5 }, /top_k: is an option of Higgs Audio V2/],
+    [{ edits: 'auto' }, /edits: are of a recording: send reference_audio/],
+    [{ reference_audio, edits: [] }, /edits: .*1 item/],
+    [{ reference_audio, edits: 'all' }, /edits: .*expected array.*"auto"/],
+    [{ reference_audio, edits: [{ start: 1 }] }, /edits\.0\.end: .*number/],
+    [{ reference_audio, edits: [{ start: -1, end: 1 }] }, /edits\.0\.start: .*0/],
+    [{ reference_audio, edits: [{ start: 0, end: 1, text: 'a' }] }, /unknown option "text"/],
+    [{ reference_audio, edits: Array(101).fill({ start: 0, end: 1 }) }, /edits: .*100/],
+    ...['stream', 'remove_silence'].map((key): [Record<string, unknown>, RegExp] => [
+      { reference_audio, edits: 'auto', [key]: true },
+      new RegExp(`${key}: does not go with edits`),
+    ]),
+    ...['speed', 'duration', 'cross_fade'].map((key): [Record<string, unknown>, RegExp] => [
+      { reference_audio, edits: 'auto', [key]: 1 },
+      new RegExp(`${key}: does not go with edits`),
+    ]),
+    [{ model: 'higgs-audio-v2', reference_audio, edits: 'auto' }, /edits: is an option of F5-TTS/],
     [{ model: 'higgs-audio-v2', steps: 16 }, /steps: is an option of F5-TTS/],
     [{ sped: 1, steps: 0 }, /steps.*unknown option "sped"|unknown option "sped".*steps/],
   ];
