@@ -6,7 +6,7 @@ import { vadRate, type ChunkOptions, type SpeechSpan } from './types.js';
 const slack = 0.5 / vadRate;
 
 /** A full chunk is cut at the longest silence behind this part of what it may hold. */
-const earliestCut = 0.6;
+const earliestCut = 0.75;
 
 /**
  * Chunks are contiguous stretches of the recording, so that a time within one is a time of the

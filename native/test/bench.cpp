@@ -12,6 +12,7 @@
 
 #include "engine/block_cache.h"
 #include "engine/cancellation.h"
+#include "engine/thread_team.h"
 #include "signal/log_mel.h"
 #include "whisper/alignment.h"
 #include "whisper/decoder.h"
@@ -48,6 +49,7 @@ int main(int count, char** arguments) {
   try {
     const c10::InferenceMode inference;
     if (count > 2) at::set_num_threads(std::stoi(arguments[2]));
+    const ThreadTeam team(at::get_num_threads());
     if (count > 4) wanted = arguments[4];
     const Placement placement = make_placement("cpu", count > 3 ? arguments[3] : "auto");
     const Source source = whisper::open(arguments[1]);

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "engine/block_cache.h"
+#include "engine/thread_team.h"
 #include "f5/backbone.h"
 #include "tiny_f5.h"
 
@@ -56,6 +57,7 @@ int main(int count, char** arguments) {
     const c10::InferenceMode inference;
     const BlockCacheScope cache;
     if (count > 1) at::set_num_threads(std::stoi(arguments[1]));
+    const ThreadTeam team(at::get_num_threads());
     Placement placement = make_placement("cpu", count > 2 ? arguments[2] : "auto");
     placement.int8 = false;
     std::vector<int64_t> lengths;

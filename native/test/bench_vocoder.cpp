@@ -10,6 +10,7 @@
 #include <iostream>
 #include <limits>
 
+#include "engine/thread_team.h"
 #include "tiny_model.h"
 #include "tiny_vocos.h"
 #include "vocoder/vocoder.h"
@@ -49,6 +50,7 @@ int main(int count, char** arguments) {
   try {
     const c10::InferenceMode inference;
     if (count > 1) at::set_num_threads(std::stoi(arguments[1]));
+    const ThreadTeam team(at::get_num_threads());
     const auto vocoder = load(count > 2 ? arguments[2] : "-");
     std::cout << vocoder->name() << ", " << at::get_num_threads() << " threads, "
               << vocoder->weight_bytes() / 1'000'000 << " MB" << std::endl;

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "engine/block_cache.h"
+#include "engine/thread_team.h"
 
 namespace voxpod {
 
@@ -67,6 +68,7 @@ void InferenceThread::loop() {
                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   const c10::InferenceMode inference;
   const BlockCacheScope cache;
+  const ThreadTeam team(at::get_num_threads());
   bool active = false;
   while (true) {
     Job job;

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/thread_team.h"
+
 namespace voxpod {
 
 /// Tasks [0, count) shared out among threads: each takes those of its own part in order, and when
@@ -31,25 +33,33 @@ class WorkShares {
   std::vector<Share> shares_;
 };
 
-/// Tasks [0, count), each once, on all threads. `make()` gives what does the tasks of one thread, a
-/// function of a task's number: it may keep from one task to the next what both need. Tasks mostly
-/// come to it in ascending order, but for those that it takes from others.
+/// Tasks [0, count), each once, on the threads of the caller's team, or else on ATen's. `make()`
+/// gives what does the tasks of one thread, a function of a task's number: it may keep from one
+/// task to the next what both need. Tasks mostly come to it in ascending order, but for those that
+/// it takes from others. No task may use ATen's operations, which would start threads of their own.
 template <class Make>
 void share_work(int64_t count, const Make& make) {
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  ThreadTeam* team = ThreadTeam::current();
+  const bool alone = ThreadTeam::running() || at::in_parallel_region();
+  const int64_t threads = team ? team->threads() : alone ? 1 : at::get_num_threads();
   if (threads == 1 || count <= 1) {
     auto worker = make();
     for (int64_t task = 0; task < count; ++task) worker(task);
     return;
   }
   WorkShares shares(count, threads);
+  const auto part = [&](int64_t thread) {
+    int64_t task = shares.take(thread);
+    if (task < 0) return;
+    auto worker = make();
+    for (; task >= 0; task = shares.take(thread)) worker(task);
+  };
+  if (team) {
+    team->run(part);
+    return;
+  }
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t thread = begin; thread < end; ++thread) {
-      int64_t task = shares.take(thread);
-      if (task < 0) continue;
-      auto worker = make();
-      for (; task >= 0; task = shares.take(thread)) worker(task);
-    }
+    for (int64_t thread = begin; thread < end; ++thread) part(thread);
   });
 }
 

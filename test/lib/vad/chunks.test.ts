@@ -26,8 +26,8 @@ void test('neighbours share a chunk while it is short enough', async () => {
 void test('a full chunk is cut at its longest late silence', async () => {
   // Not at 9, which would leave it short, and not at 30.2, where the next span begins.
   assert.deepEqual(
-    await chunks(spans([0, 6], [9, 20], [20.8, 24], [24.2, 30], [30.2, 40])),
-    spans([0, 20], [20.8, 40]),
+    await chunks(spans([0, 6], [9, 23], [23.8, 26], [26.2, 30], [30.2, 40])),
+    spans([0, 23], [23.8, 40]),
   );
 });
 
