@@ -43,6 +43,7 @@ export interface BuildInfo {
   devices: { name: string; description: string }[];
   cpu: {
     model: string;
+    /** Those that the process may keep busy: a container's share of them where it has one. */
     cores: number;
     /** Those of avx2, avx512, avx512_vnni, avx512_bf16, amx_bf16, amx_int8 that the CPU has. */
     features: string[];
@@ -69,7 +70,7 @@ export interface WhisperLoadOptions {
   device: string;
   /** "auto" takes the fastest type that the device computes well. */
   dtype: 'auto' | 'float32' | 'bfloat16' | 'float16' | 'int8';
-  /** Threads of the CPU engine; 0 takes one for each core. */
+  /** Threads of the CPU engine; 0 takes one for each core that may be used. */
   threads: number;
   /** Rows decoded at once: windows, their samples and beams. */
   maxBatch: number;
@@ -242,7 +243,7 @@ export interface F5LoadOptions {
   device: string;
   /** "auto" takes the fastest type that the device computes well. The vocoder stays in float32. */
   dtype: 'auto' | 'float32' | 'bfloat16' | 'float16';
-  /** Threads of the CPU engine; 0 takes one for each core. */
+  /** Threads of the CPU engine; 0 takes one for each core that may be used. */
   threads: number;
   /** Frames of all utterances that are computed in one step, at least one utterance. */
   maxBatchFrames: number;

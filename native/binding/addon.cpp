@@ -4,9 +4,8 @@
 #include <torch/headeronly/version.h>
 #include <unistd.h>
 
-#include <thread>
-
 #include "cancellation.h"
+#include "engine/cores.h"
 #include "environment.h"
 #include "f5_model.h"
 #include "kernels/cpu/dispatch.h"
@@ -36,7 +35,7 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   for (const std::string& feature : cpu::features()) features.Set(features.Length(), feature);
   auto processor = Napi::Object::New(env);
   processor.Set("model", cpu::model_name());
-  processor.Set("cores", static_cast<double>(std::thread::hardware_concurrency()));
+  processor.Set("cores", static_cast<double>(usable_cores()));
   processor.Set("features", features);
   processor.Set("dtype", dtype_name(make_placement("cpu", "auto")));
 

@@ -4,10 +4,10 @@
 #include <c10/core/InferenceMode.h>
 #include <pthread.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "engine/block_cache.h"
+#include "engine/cores.h"
 #include "engine/thread_team.h"
 
 namespace voxpod {
@@ -63,9 +63,7 @@ void InferenceThread::loop() {
   // libtorch's copy of that inline code and in ours. Both are to have happened.
   at::get_num_threads();
   at::internal::lazy_init_num_threads();
-  at::set_num_threads(options_.threads > 0
-                          ? options_.threads
-                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  at::set_num_threads(options_.threads > 0 ? options_.threads : usable_cores());
   const c10::InferenceMode inference;
   const BlockCacheScope cache;
   const ThreadTeam team(at::get_num_threads());
