@@ -103,6 +103,20 @@ TEST(tiles_test, "linear: rounded input and output") {
   }
 }
 
+TEST(tiles_test, "linear: rows may overlap in memory, as a convolution's do") {
+  need_tiles();
+  const TileLinear layer(random({100, 240}), random({100}), TileWeight::kBFloat16);
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor frames = random({302, 80}).to(type);
+    const at::Tensor x = frames.as_strided({300, 240}, {80, 1});
+    at::Tensor expected = at::empty({300, 100}, at::kFloat);
+    layer.run(x.contiguous(), expected, false, Epilogue::kNone);
+    at::Tensor out = at::empty({300, 100}, at::kFloat);
+    layer.run(x, out, false, Epilogue::kNone);
+    EXPECT(out.equal(expected));
+  }
+}
+
 TEST(tiles_test, "linear: a row's result is the same to the bit in any batch, on any threads") {
   need_tiles();
   const int threads = at::get_num_threads();
@@ -151,7 +165,8 @@ TEST(tiles_test, "attention over windows: near to exact, alone equal to together
                                                shape.split(split[0]), shape.split(split[1]))
                   .transpose(1, 2)
                   .reshape({1, shape.width()});
-          EXPECT_LESS(relative_error(alone, expected), int8 ? 2e-2 : 1e-4);
+          // Values of random sign nearly cancel over 1500 positions; their rounding does not.
+          EXPECT_LESS(relative_error(alone, expected), int8 ? 3e-2 : 1e-4);
         }
         const at::Tensor seen = windows[0].probabilities(1, 2, query, context);
         const at::Tensor keys = key_values[0].narrow(1, 2 * head, head).to(at::kFloat);

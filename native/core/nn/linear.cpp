@@ -87,7 +87,7 @@ at::Tensor Linear::forward(const at::Tensor& x, Activation activation) const {
     tiles_.run(x, out, false, epilogue_of(activation));
     return out;
   }
-  if (packed_) return onednn_linear(x, weight_, optional(bias_), activation);
+  if (packed_) return onednn_linear(x.contiguous(), weight_, optional(bias_), activation);
   at::Tensor out = at::linear(x, weight_, optional(bias_));
   return activation == Activation::kNone ? out : at::gelu(out, approximation(activation));
 }

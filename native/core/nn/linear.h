@@ -26,7 +26,8 @@ class Linear {
   /// `weight` [out, in] and `bias` [out], of any floating type; they are copied to the placement.
   Linear(const at::Tensor& weight, const at::Tensor& bias, const Placement& placement);
 
-  /// x [rows, in] to [rows, out], both in the placement's type; with tiles x may be float32.
+  /// x [rows, in], each row in one piece, to [rows, out], both in the placement's type; with tiles
+  /// x may be float32.
   at::Tensor forward(const at::Tensor& x, Activation activation = Activation::kNone) const;
   /// sum += forward(x), in place; `sum` is float32.
   void add_to(at::Tensor& sum, const at::Tensor& x) const;

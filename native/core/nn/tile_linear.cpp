@@ -91,6 +91,7 @@ void TileLinear::run(const at::Tensor& x, at::Tensor& out, bool wide,
   const int64_t rows = x.size(0);
   const cpu::TileLinearArgs args = {
       .x = x.const_data_ptr(),
+      .stride = x.stride(0),
       .input = storage_of(x),
       .wide = wide,
       .type = type_,

@@ -18,8 +18,9 @@ class TileLinear {
   int64_t columns() const { return columns_; }
   int64_t bytes() const { return static_cast<int64_t>(weight_.nbytes()); }
 
-  /// x [rows, in], float32 or bfloat16, into `out` [rows, out], float32 or bfloat16. `wide` keeps
-  /// 16 bits of a float32 (15 for int8) where it would be rounded to bfloat16's 8.
+  /// x [rows, in], float32 or bfloat16, each row in one piece, into `out` [rows, out], float32 or
+  /// bfloat16. `wide` keeps 16 bits of a float32 (15 for int8) where it would be rounded to
+  /// bfloat16's 8.
   void run(const at::Tensor& x, at::Tensor& out, bool wide, cpu::Epilogue epilogue) const;
   /// Row `index` of the weight: [in].
   void row(int64_t index, float* out) const;

@@ -14,7 +14,7 @@ at::Tensor convolve(const Linear& kernel, const at::Tensor& x, int64_t stride) {
   const at::Tensor padded = at::constant_pad_nd(x, {0, 0, 1, 1});
   const at::Tensor rows =
       padded.as_strided({x.size(0) / stride, 3 * channels}, {stride * channels, 1});
-  return kernel.forward(rows.contiguous(), Activation::kGelu);
+  return kernel.forward(rows, Activation::kGelu);
 }
 
 }  // namespace

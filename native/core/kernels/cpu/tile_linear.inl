@@ -79,7 +79,7 @@ void pack_rows(const TileLinearArgs& args, int64_t panel, uint8_t* packed) {
     const int64_t row = panel * kPanelRows + i;
     if (row >= args.rows) break;
     uint8_t* to = packed + i / 16 * half_panel(args) + i % 16 * 64;
-    const auto* wide = static_cast<const float*>(args.x) + row * args.inner;
+    const auto* wide = static_cast<const float*>(args.x) + row * args.stride;
     if (args.type == TileWeight::kInt8) {
       pack_int8_row(wide, args.inner, to, scales + i);
     } else if (args.wide) {
@@ -87,7 +87,7 @@ void pack_rows(const TileLinearArgs& args, int64_t panel, uint8_t* packed) {
     } else if (args.input == Storage::kFloat32) {
       pack_rounded_row(args, wide, to);
     } else {
-      pack_narrow_row(args, static_cast<const uint16_t*>(args.x) + row * args.inner, to);
+      pack_narrow_row(args, static_cast<const uint16_t*>(args.x) + row * args.stride, to);
     }
   }
 }

@@ -39,8 +39,9 @@ void unpack_tile_row(TileWeight type, const void* weight, const float* scale, in
 /// out[rows, columns] = x[rows, inner] * weight^T + bias. Every output is one sum over `inner` in
 /// order, whatever the number of rows.
 struct TileLinearArgs {
-  const void* x;  ///< [rows, inner]
-  Storage input;  ///< kFloat32 or kBFloat16
+  const void* x;   ///< [rows, inner]
+  int64_t stride;  ///< numbers from a row of x to the next
+  Storage input;   ///< kFloat32 or kBFloat16
   /// Takes each float32 as the sum of two numbers of the weights' type, so that only the weights
   /// are rounded to 8 bits; else x is rounded, too. int8 weights want it.
   bool wide;
