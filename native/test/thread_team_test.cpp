@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "check.h"
-#include "nn/work_shares.h"
+#include "engine/work_shares.h"
 
 namespace {
 

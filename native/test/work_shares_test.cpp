@@ -1,5 +1,5 @@
 // Tasks that threads share out among themselves.
-#include "nn/work_shares.h"
+#include "engine/work_shares.h"
 
 #include <atomic>
 #include <chrono>

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace voxpod {
@@ -38,7 +39,11 @@ void wait_while(std::atomic<uint32_t>& value, uint32_t old) {
 }  // namespace
 
 ThreadTeam::ThreadTeam(int64_t threads) {
-  for (int64_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int64_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those that there are will do.
+  }
   team_of_thread = this;
 }
 

@@ -16,7 +16,8 @@ namespace voxpod {
 /// gomp_managed_threads and gomp_throttled_spin_count_var). That took a third of a step.
 class ThreadTeam {
  public:
-  /// `threads` counts the one that makes it; it alone may call `run`.
+  /// `threads` counts the one that makes it; it alone may call `run`. Fewer where the system has no
+  /// more to give.
   explicit ThreadTeam(int64_t threads);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;

@@ -6,10 +6,10 @@
 #include <ATen/ops/pow.h>
 #include <ATen/ops/stack.h>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/storage.h"
 #include "nn/window_attention.h"
-#include "nn/work_shares.h"
 
 namespace voxpod::f5 {
 namespace {

@@ -6,9 +6,9 @@
 
 #include <cstring>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/tiles.h"
 #include "nn/scratch.h"
-#include "nn/work_shares.h"
 
 namespace voxpod::f5 {
 namespace {

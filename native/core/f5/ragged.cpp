@@ -7,8 +7,8 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
-#include "nn/work_shares.h"
 
 namespace voxpod::f5 {
 namespace {

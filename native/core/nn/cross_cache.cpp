@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/tiles.h"
 #include "nn/huge_pages.h"
 #include "nn/scratch.h"
 #include "nn/storage.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "nn/work_shares.h"
+#include "engine/work_shares.h"
 
 namespace voxpod {
 

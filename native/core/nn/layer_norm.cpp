@@ -3,8 +3,8 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/layer_norm.h>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 

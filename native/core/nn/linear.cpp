@@ -12,10 +12,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/huge_pages.h"
 #include "nn/storage.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {

@@ -10,10 +10,10 @@
 #include <cstring>
 #include <vector>
 
+#include "engine/work_shares.h"
 #include "error.h"
 #include "kernels/cpu/dispatch.h"
 #include "nn/scratch.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {

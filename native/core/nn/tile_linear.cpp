@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
+#include "engine/work_shares.h"
 #include "nn/huge_pages.h"
 #include "nn/scratch.h"
 #include "nn/storage.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {

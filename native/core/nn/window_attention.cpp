@@ -7,10 +7,10 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/tiles.h"
 #include "nn/scratch.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {

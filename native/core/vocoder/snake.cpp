@@ -10,8 +10,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/work_shares.h"
 #include "kernels/cpu/dispatch.h"
-#include "nn/work_shares.h"
 
 namespace voxpod {
 namespace {

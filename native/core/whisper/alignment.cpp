@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "nn/work_shares.h"
+#include "engine/work_shares.h"
 
 namespace voxpod::whisper {
 namespace {

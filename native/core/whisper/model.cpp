@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "nn/work_shares.h"
+#include "engine/work_shares.h"
 #include "whisper/alignment.h"
 #include "whisper/sampling.h"
 

@@ -1,4 +1,4 @@
-#include "nn/work_shares.h"
+#include "engine/work_shares.h"
 
 namespace voxpod {
 namespace {
