@@ -20,7 +20,6 @@ inline void store_bfloat16(uint16_t* p, Vec v) {
                       _mm512_cvtepi32_epi16(_mm512_srli_epi32(sum, 16)));
 }
 inline Vec swap_pairs(Vec v) { return _mm512_permute_ps(v, 0xB1); }
-inline Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 #else
 inline void store_bfloat16(uint16_t* p, Vec v) {
   const __m256i bits = _mm256_castps_si256(v);
@@ -32,7 +31,6 @@ inline void store_bfloat16(uint16_t* p, Vec v) {
       _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
 }
 inline Vec swap_pairs(Vec v) { return _mm256_permute_ps(v, 0xB1); }
-inline Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
 #endif
 
 template <bool Narrow>

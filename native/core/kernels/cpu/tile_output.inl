@@ -18,6 +18,7 @@ using voxpod::cpu::TileLinearArgs;
 struct alignas(64) Sums {
   float of[kPanelRows][kBlock];
 };
+
 /// What is asked for while the products of a block keep the tiles busy: the lines that its outputs
 /// go to, which otherwise would be fetched only by their stores, and a part of the next weights.
 class Lookahead {
