@@ -5,6 +5,7 @@
 import { open, stat } from 'node:fs/promises';
 import { openEncoder, type AudioEncoder, type AudioFormat } from '../../lib/audio/encode.js';
 import { FileDraft } from '../storage/publish.js';
+import { writeOut } from './standard_output.js';
 
 export interface SoundOutputOptions {
   /** A path; undefined: standard output. */
@@ -90,14 +91,7 @@ async function targetAt(path: string): Promise<Target> {
 
 function standardOutput(signal: AbortSignal): Target {
   return {
-    write: (bytes) =>
-      new Promise((resolve, reject) => {
-        process.stdout.write(bytes, (error) => {
-          if (signal.aborted) reject(signal.reason as Error);
-          else if (error) reject(error);
-          else resolve();
-        });
-      }),
+    write: (bytes) => writeOut(bytes, signal),
     finish: () => Promise.resolve(),
     discard: () => Promise.resolve(),
   };

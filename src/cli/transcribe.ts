@@ -19,6 +19,7 @@ import { ModelStore, type ResolveOptions } from '../models/store.js';
 import { publishFile } from '../storage/publish.js';
 import { untilInterrupted } from './interrupt.js';
 import { ProgressBar } from './progress.js';
+import { writeOut } from './standard_output.js';
 import {
   count,
   language,
@@ -233,17 +234,6 @@ async function transcribeFile(
   progress.clear();
   await write(writer.end(step.value));
   return step.value;
-}
-
-/** Resolves when standard output has taken the text, at its reader's pace. */
-function writeOut(text: string, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => {
-      if (signal.aborted) reject(signal.reason as Error);
-      else if (error) reject(error);
-      else resolve();
-    });
-  });
 }
 
 /** "talk.srt" for "talk.mp3"; "talk.mp3.srt" where another input would take that name. */
